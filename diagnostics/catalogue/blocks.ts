@@ -1,0 +1,2 @@
+/** DINO03xx: blocks and fields. */
+export const blocks = {} as const

@@ -1,0 +1,2 @@
+/** DINO09xx: code generation and device. */
+export const device = {} as const

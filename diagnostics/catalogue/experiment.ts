@@ -1,0 +1,2 @@
+/** DINO05xx: experiment rules. */
+export const experiment = {} as const

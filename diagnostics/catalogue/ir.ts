@@ -1,0 +1,2 @@
+/** DINO06xx: IR. */
+export const ir = {} as const

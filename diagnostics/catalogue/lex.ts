@@ -1,0 +1,2 @@
+/** DINO00xx: characters. */
+export const lex = {} as const

@@ -1,0 +1,2 @@
+/** DINO02xx: names. */
+export const names = {} as const

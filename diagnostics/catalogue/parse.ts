@@ -1,0 +1,2 @@
+/** DINO01xx: syntax. */
+export const parse = {} as const

@@ -1,0 +1,2 @@
+/** DINO08xx: plan and memory. */
+export const plan = {} as const

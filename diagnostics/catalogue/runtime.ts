@@ -1,0 +1,2 @@
+/** DINO10xx: runtime and data. */
+export const runtime = {} as const

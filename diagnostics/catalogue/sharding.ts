@@ -1,0 +1,2 @@
+/** DINO07xx: sharding. */
+export const sharding = {} as const

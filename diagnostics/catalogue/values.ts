@@ -1,0 +1,2 @@
+/** DINO04xx: values and units. */
+export const values = {} as const

@@ -1,0 +1,64 @@
+import type { Plan, StateSpec } from '../../compiler/plan/plan.js'
+
+/**
+ * A device runs plans. Tensors cross the border as typed arrays in row-major order: Float32Array for f32 (bf16 is
+ * widened), Int32Array for i32. `interpret` computes in float64 and rounds at the border unless asked not to.
+ */
+export type HostTensor = Float32Array | Int32Array | Float64Array
+
+export interface Capabilities {
+  readonly class: 'arena' | 'tensor-ops'
+  /** Kernels, as `op:attention`, and precisions, as `bf16`. */
+  readonly has: ReadonlySet<string>
+  /** Largest arena in bytes; null: no limit but memory. */
+  readonly arenaLimitBytes: number | null
+  /** Bytes it may use, as it reports; null: unknown. */
+  readonly memoryBytes: number | null
+  /** One line for `dinoc devices`: "AVX-512, 2 threads". */
+  readonly description: string
+}
+
+export interface Device {
+  readonly name: string
+  readonly targetClass: 'arena' | 'tensor-ops'
+  capabilities(): Capabilities
+  /** Allocates the tensors, zeroed. */
+  state(spec: StateSpec): Promise<State>
+  /** Refuses, with a DiagnosticError, a plan that is not valid or that it cannot run. */
+  load(plan: Plan, state: State, transport?: Transport): Promise<Executable>
+  close(): Promise<void>
+}
+
+/** Tensors by logical name; outlives executables. Training, feature and probe plans bind to the same one. */
+export interface State {
+  readonly names: readonly string[]
+  read(name: string): Promise<HostTensor>
+  write(name: string, values: HostTensor): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Executable {
+  /** Copies before it returns; any subset of the plan's inputs. */
+  writeInputs(inputs: Readonly<Record<string, HostTensor>>): Promise<void>
+  run(program: string): Promise<void>
+  /** All metrics of the last run; does not stall the next step. */
+  metrics(): Promise<Readonly<Record<string, HostTensor>>>
+  /** One of the plan's outputs. */
+  output(name: string): Promise<HostTensor>
+  /** Seconds by step of the program since the last call, where the device measures: for `bench`. */
+  profile?(): Promise<
+    readonly {
+      readonly module: string
+      readonly op: string
+      readonly stage: string
+      readonly seconds: number
+    }[]
+  >
+  close(): Promise<void>
+}
+
+/** A handle that the device understands: shared memory for native, asynchronous functions elsewhere. */
+export interface Transport {
+  readonly rank: number
+  readonly ranks: number
+}
