@@ -193,8 +193,12 @@ export interface OpAttrs {
     readonly form: 'subset' | 'masked'
     readonly site: string
   }
-  /** (loss [], p1, ..., pn) -> gradients of the same shapes. Expanded by pass 5. */
-  grad: { readonly seed: number }
+  /**
+   * (loss [], p1, ..., pn) -> gradients of the same shapes, of seed * loss. With `outputs` = k: (y1, ..., yk, dy1,
+   * ..., dyk, p1, ..., pn) -> gradients of sum <dy, y> (a stored linear functional; `seed` is then 1). A value that
+   * the loss does not depend on gets zeros. Expanded by pass 5.
+   */
+  grad: { readonly seed: number; readonly outputs?: number }
 
   // --- tokens -------------------------------------------------------------------------------------------------
   /** (images [N, C, H, W]) -> [N*(H/p)*(W/p), C*p*p]; row-major patches; columns c, y, x. */
@@ -342,7 +346,7 @@ export interface OpAttrs {
   sharpen_center: Record<never, never>
   /** (z [R, K], u [R], v [K], temp []) -> t [R, K]; with `rows`, whatever stands beyond them. */
   make_targets: Record<never, never>
-  /** (z [R, K], rows? i32 []) -> [K]: mean over rows; 0 rows: zeros. The batch center. */
+  /** (z [R, K], rows? i32 [], empty? [K]) -> [K]: mean over rows; 0 rows: `empty`, else zeros. The batch center. */
   mean_rows: Record<never, never>
 
   // --- losses -------------------------------------------------------------------------------------------------
