@@ -109,7 +109,15 @@ export interface RunEvaluation {
 
 export type Monitor = {
   readonly name: string
-  /** The metric it watches: `entropy.dino`, `usage.ibot`, `rank.cls`, `spread.cls`. */
+  /**
+   * The measure it watches. Each step, of the loss named (from the plan's metrics of the same names):
+   * `entropy.dino`: mean entropy of the teacher's targets in nats, ln K where they are uniform;
+   * `usage.dino`: effective number of prototypes, exp of the entropy of the mean target, 1 to K.
+   * At each evaluation, over the teacher's class tokens of the evaluation's training images:
+   * `rank.cls`: RankMe, exp of the entropy of the normalised singular values, 1 to the width;
+   * `spread.cls`: sqrt(width) x mean over dims of the standard deviation of L2-normalised features: 0 where all images
+   * look alike, 1 where features fill the sphere.
+   */
   readonly metric: string
   readonly below: number | null
   readonly above: number | null
