@@ -14,6 +14,11 @@ export interface Capabilities {
   readonly arenaLimitBytes: number | null
   /** Bytes it may use, as it reports; null: unknown. */
   readonly memoryBytes: number | null
+  /**
+   * What last bits depend on besides the plan: the instruction set or library in use (`avx512`, `TensorFlow 2.19`),
+   * never the number of threads. Checkpoints name it; one made with another gives a warning.
+   */
+  readonly isa?: string
   /** One line for `dinoc devices`: "AVX-512, 2 threads". */
   readonly description: string
 }
