@@ -10,6 +10,8 @@ export interface SourceFile {
   readonly items: readonly Item[]
   readonly comments: readonly Comment[]
   readonly span: Span
+  /** True where a statement at the top level could not be understood: what seems missing may stand in it. */
+  readonly incomplete: boolean
 }
 
 export interface Comment {
@@ -39,6 +41,8 @@ export interface Import {
   readonly names: readonly Name[]
   readonly from: Text
   readonly span: Span
+  /** True where the import had a fault: the names that could be read are bound, silenced. */
+  readonly poisoned: boolean
 }
 
 /** `param root: path = env("DATA_ROOT")` */
@@ -48,6 +52,8 @@ export interface Param {
   readonly type: Name
   readonly value: Value
   readonly span: Span
+  /** True where the param had a fault: its name is bound, silenced; `type` may be empty and `value` bad. */
+  readonly poisoned: boolean
 }
 
 /** `experiment emoji_parts extends vit_nano { ... }`; `keyword` is `experiment`, `name` is `emoji_parts`. */
@@ -65,6 +71,8 @@ export interface Block {
   readonly span: Span
   /** True where the header had a fault: the body is parsed, and what hangs on the header stays silent. */
   readonly poisoned: boolean
+  /** True where a statement of the body could not be understood: what seems missing may stand in it. */
+  readonly incomplete: boolean
 }
 
 export type Statement = Block | Assignment | Drop
@@ -200,5 +208,7 @@ export type Condition =
       readonly right: Value
       readonly span: Span
     }
-  /** A bare value, true or false by itself: checked after parsing. */
+  /** A condition in parentheses, kept for `fmt`. */
+  | { readonly kind: 'group'; readonly condition: Condition; readonly span: Span }
+  /** A bare value, true or false by itself: a path or a call, possibly grouped (checked after parsing). */
   | { readonly kind: 'value'; readonly value: Value; readonly span: Span }
