@@ -9,6 +9,7 @@ import { lint } from './catalogue/lint.js'
 import { names } from './catalogue/names.js'
 import { parse } from './catalogue/parse.js'
 import { plan } from './catalogue/plan.js'
+import { run } from './catalogue/run.js'
 import { runtime } from './catalogue/runtime.js'
 import { sharding } from './catalogue/sharding.js'
 import { values } from './catalogue/values.js'
@@ -27,6 +28,7 @@ export const catalogue = {
   ...plan,
   ...device,
   ...runtime,
+  ...run,
   ...lint,
   ...internal,
 } as const
