@@ -37,6 +37,10 @@ export interface Value {
   readonly name?: string
 }
 
+/**
+ * `backward` ops include forward values built again because backward should not keep them (gelu, silu_gate, ...):
+ * common subexpressions are only shared within one stage.
+ */
 export type Stage = 'forward' | 'backward' | 'recompute' | 'update'
 
 export interface Op<K extends OpKind = OpKind> {
@@ -45,7 +49,11 @@ export interface Op<K extends OpKind = OpKind> {
   readonly operands: readonly (ValueId | null)[]
   readonly results: readonly ValueId[]
   readonly attrs: OpAttrs[K]
-  /** Which part of the network it belongs to: `student.backbone.blocks.3.attn`, `teacher.dino_head`, `loss.koleo`. */
+  /**
+   * Which part of the network it belongs to: `student.backbone.blocks.3.attn`, `teacher.dino_head`, `loss.koleo`. In
+   * a called function it is relative to the `module` of the call (`attn.qkv` in a block called as
+   * `student.backbone.blocks.3`), since student and teacher call the same functions; inlining joins the two by a dot.
+   */
   readonly module: string
   readonly stage: Stage
   readonly span: Span | null
@@ -175,9 +183,16 @@ export type Pairing =
 
 /**
  * The operations. For each kind: its attributes, and in the comment operands -> results with shapes; `?` marks an
- * optional operand. R rows, d width, h heads, K prototypes, N images. Weights have the layout of the reference's
- * state_dict: `[out, in]`. "Row-wise" ops work on each row alone, "segment-wise" ones on each sequence alone; only
- * those may be packed. A row-wise op's result inherits `segments` and `rows` of its first operand.
+ * optional operand (null in `operands`; trailing ones may be left out). R rows, d width, h heads, K prototypes, N
+ * images. Weights have the layout of the reference's state_dict: `[out, in]`. "Row-wise" ops work on each row alone,
+ * "segment-wise" ones on each sequence alone; only those may be packed.
+ *
+ * Results aligned with the rows of the first operand inherit its `segments` and `rows` (so do `mean` and `rstd` of
+ * layer_norm); so does the result of a matmul without transA. `u` of sinkhorn and sharpen_center and `lse` of the
+ * cross-entropies inherit `rows` only.
+ *
+ * Everything is f32 unless it says i32: temperatures, lr, `first`, `finite` and mask weights are f32, and `rows`,
+ * `step`, indices and masks i32. Which operands a result may overwrite is said by `inPlace` in ops.ts.
  */
 export interface OpAttrs {
   // --- structure: gone after pass 6 ---------------------------------------------------------------------------
@@ -233,13 +248,13 @@ export interface OpAttrs {
   /** (x [R, in], w [out, in], b? [out]) -> y [R, out]; with gelu: (y, pre [R, out]), y = gelu(pre). Row-wise. */
   linear: { readonly activation: 'none' | 'gelu' }
   /**
-   * (a, b, c?, pre?, rows? i32 []) -> op(a) op(b) + c, [m, n]; `rows` limits the contracted dimension to its first
-   * rows. Epilogue `gelu_grad`: the result times gelu'(pre [m, n]).
+   * (a, b, c? [m, n], pre?, rows? i32 []) -> op(a) op(b) + c, [m, n]; `rows` limits the contracted dimension to its
+   * first rows (only with transA: both operands then have that many rows). Epilogue `gelu_grad`: the result times gelu'(pre [m, n]).
    */
   matmul: { readonly transA: boolean; readonly transB: boolean; readonly epilogue: 'none' | 'gelu_grad' }
-  /** (a [n, p, q], b) -> [n, m, k] for each of the n: scale * op(a) op(b). */
+  /** (a [n, p, q], b [n, r, s]) -> [n, m, k] for each of the n: scale * op(a) op(b). */
   batch_matmul: { readonly transA: boolean; readonly transB: boolean; readonly scale: number }
-  /** (x [R, d]) -> [d]: the sum over rows. */
+  /** (x [R, d], rows? i32 []) -> [d]: the sum over (the first `rows`) rows. */
   sum_rows: Record<never, never>
 
   // --- normalisation and activations: row-wise ----------------------------------------------------------------
@@ -296,7 +311,10 @@ export interface OpAttrs {
   unmerge_heads: { readonly heads: number; readonly count: number; readonly length: number }
 
   // --- moving rows --------------------------------------------------------------------------------------------
-  /** (x1 [R1, d], ...) -> [R1+..., d]; segments are concatenated. Rank 1 operands also. */
+  /**
+   * (x1 [R1, d], ...) -> [R1+..., d]; segments are concatenated (none if an operand has none). Rank 1 operands also.
+   * The result of bounded operands names no `rows`; slicing it gives them back.
+   */
   concat_rows: Record<never, never>
   /** (x [R, ...]) -> rows start .. start+count; `segments` and `rows` of the result as given. */
   slice_rows: {
@@ -305,8 +323,13 @@ export interface OpAttrs {
     readonly segments?: readonly Group[]
     readonly rows?: string
   }
-  /** (dy [count, ...]) -> [total, ...], zero elsewhere; `segments` of the result as given. */
-  place_rows: { readonly start: number; readonly total: number; readonly segments?: readonly Group[] }
+  /** (dy [count, ...]) -> [total, ...], zero elsewhere; `segments` and `rows` of the result as given. */
+  place_rows: {
+    readonly start: number
+    readonly total: number
+    readonly segments?: readonly Group[]
+    readonly rows?: string
+  }
   /** (x ragged [T, d]) -> tokens start .. start+tokens of every sequence of a group, [count*tokens, d]. */
   select_tokens: { readonly group: string; readonly start: number; readonly tokens: number }
   /** (dy [count*tokens, d]) -> ragged [T, d], zero elsewhere. */
@@ -316,13 +339,20 @@ export interface OpAttrs {
     readonly tokens: number
     readonly segments: readonly Group[]
   }
-  /** (x [R, d], index i32 [n], rows? i32 []) -> [n, d]; zero from `rows` on. Result `rows` = that scalar's name. */
+  /**
+   * (x [R, d], index i32 [n], rows? i32 []) -> [n, d]; zero from `rows` on, where `index` is not read. Result `rows` =
+   * that scalar's name, given exactly when the operand is.
+   */
   gather_rows: { readonly rows?: string }
   /** (y [n, d], index i32 [n], rows? i32 []) -> [total, d]: sums into a zero tensor; `segments` as given. */
   scatter_add_rows: { readonly total: number; readonly segments?: readonly Group[] }
-  /** (x ragged, kept i32 [sum kept]) -> ragged of the kept sequences; `kept` numbers a group, in the order of groups. */
+  /**
+   * (x ragged, kept i32 [sum kept]) -> ragged of the kept sequences. The attribute counts them a group, in the order
+   * of groups; the operand holds positions among all sequences of x (a local one of 64 + 192 is 64..255), group after
+   * group, each at most once. Groups keep their names and lengths.
+   */
   gather_segments: { readonly kept: readonly number[] }
-  /** (y ragged of kept sequences, kept i32) -> ragged over `segments`, zero elsewhere, times `scales` a group. */
+  /** (y ragged of kept sequences, kept i32) -> ragged over `segments`, zero elsewhere, times scales[group]. */
   scatter_segments: { readonly segments: readonly Group[]; readonly scales: readonly number[] }
   /**
    * (x ragged [T, d], branch [T', d], gamma? [d], kept? i32, factors? [sequences]) -> x + gamma * s * branch: the
@@ -332,7 +362,8 @@ export interface OpAttrs {
   residual_add: { readonly scales: readonly number[] | null }
   /**
    * (dy [T, d], branch?, gamma?, kept?, factors?) -> (dbranch [T', d], dgamma [d] if gamma). dx is dy itself.
-   * `branch` is given exactly when `gamma` is. `segments`: those of branch.
+   * `branch` is given exactly when `gamma` is. dbranch = gamma * s * dy at the kept rows, dgamma = sum over rows of
+   * s * dy * branch. `segments`: those of branch, given exactly when `kept` is.
    */
   residual_add_grad: { readonly scales: readonly number[] | null; readonly segments?: readonly Group[] }
 
@@ -340,9 +371,11 @@ export interface OpAttrs {
   /**
    * (z [R, K], temp [], rows? i32 []) -> (u [R], v [K]): log factors of Sinkhorn-Knopp, `iterations` times rows
    * then columns (golden/README "Sinkhorn-Knopp"); streamed, stable in float32. With 0 rows: zeros.
+   * u = 0; then each time v[k] = -log K - lse_b(z[b,k]/T + u[b]), u[b] = -log B - lse_k(z[b,k]/T + v[k]), where b runs
+   * over the B = rows real ones; at the end u += log B. u is 0 beyond rows.
    */
   sinkhorn: { readonly iterations: number }
-  /** (z [R, K], center [K], temp []) -> (u [R], v [K]) of softmax((z - center) / T). */
+  /** (z [R, K], center [K], temp []) -> (u [R], v [K]) of softmax((z - center) / T): v = -center / T, u = -lse(z/T + v). */
   sharpen_center: Record<never, never>
   /** (z [R, K], u [R], v [K], temp []) -> t [R, K]; with `rows`, whatever stands beyond them. */
   make_targets: Record<never, never>
@@ -354,7 +387,8 @@ export interface OpAttrs {
    * (logits [S, K], t [R, K], weights? [S], rows? i32 []) -> (loss [], lse [S], and with stats entropy [], usage [K]):
    * loss = scale * sum_s w_s sum_{r in pairing(s)} -sum_k t[r,k] log_softmax(logits[s] / studentTemp)[k];
    * entropy = mean over teacher rows of -sum t log t; usage = mean over teacher rows of t. 0 rows: zeros.
-   * lse is that of logits / studentTemp. No gradient to t.
+   * lse is that of logits / studentTemp. No gradient to t. `rows` (pairing `same` only) bounds both student and
+   * teacher rows; entropy and usage are means over `rows` rows then.
    */
   cross_entropy_rows: CrossEntropy
   /** (dloss [], logits, t, lse, weights?, rows?) -> dlogits, 0 beyond rows */
@@ -368,7 +402,9 @@ export interface OpAttrs {
   prototype_cross_entropy_grad: CrossEntropy
   /**
    * (x [R, d]) -> (loss [], neighbour i32 [R]); rows in consecutive sets of `set`; golden/README "KoLeo":
-   * loss = -scale * sum over rows of log(distance + eps). Ties go to the lower index.
+   * loss = -scale * sum over rows of log(distance + eps), rows divided by max(||x||, eps), distance =
+   * ||x_i - x_nn + eps||. Neighbours are row numbers of the whole x; a row's product with itself counts as -1; ties go
+   * to the lower index.
    */
   koleo: { readonly set: number; readonly eps: number; readonly scale: number }
   /** (dloss [], x, neighbour) -> dx */
@@ -379,22 +415,27 @@ export interface OpAttrs {
   // --- update -------------------------------------------------------------------------------------------------
   /** (g1, ..., gn) -> [] the 2-norm of all. */
   norm: Record<never, never>
-  /** (s1 [], ...) -> [] 1 where all are finite, else 0. */
+  /** (s1 [], ...) -> [] 1.0 where all are finite, else 0.0. */
   finite: Record<never, never>
   /** (norm []) -> [] min(1, max / (norm + 1e-6)) */
   clip_factor: { readonly max: number }
   /**
-   * (p, g, m, v, lr [], wd [], step i32 [], clip? [], finite []) -> (p, m, v). g *= clip; p *= 1 - lr wd; moments;
-   * p -= lr * mhat / (sqrt(vhat) + eps). lr and wd are multiplied by their multipliers first. finite 0: unchanged.
+   * (p, g, m, v, lr [], wd [], step i32 [], clip? [], finite []) -> (p, m, v). g *= clip; p *= 1 - lr wd;
+   * m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g²; p -= lr * mhat / (sqrt(vhat) + eps) with mhat =
+   * m / (1 - beta1^step), vhat = v / (1 - beta2^step). lr and wd are multiplied by their multipliers first.
+   * finite 0: all three unchanged, whatever g holds.
    */
   adamw: AdamW
   /** (t, s, momentum [], finite []) -> momentum * t + (1 - momentum) * s; finite 0: t. */
   ema: Record<never, never>
   /** (p, g, m, v, t, lr, wd, step, momentum, clip?, finite) -> (p, m, v, t): adamw, then ema of the new p. */
   adamw_ema: AdamW
-  /** (center [K], mean [K], finite []) -> momentum * center + (1 - momentum) * mean */
+  /**
+   * (center [K], mean [K], finite [], rows? i32 []) -> momentum * center + (1 - momentum) * mean; the center itself
+   * where finite is 0 or `rows`, the teacher rows seen in the step, is 0.
+   */
   update_center: { readonly momentum: number }
-  /** (acc, x, first []) -> first = 1 ? x : acc + x */
+  /** (acc, x, first []) -> first = 1 ? x : acc + x; a selection: acc may hold anything when first is 1. i32 also. */
   accumulate: Record<never, never>
 }
 
