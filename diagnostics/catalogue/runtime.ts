@@ -1,2 +1,108 @@
-/** DINO10xx: runtime and data. */
-export const runtime = {} as const
+import { entry } from './entry.js'
+
+/** DINO10xx: runtime and data. 1001-1029 data and files; from 1030 the run itself. */
+export const runtime = {
+  DINO1001: entry<{ source: string; path: string }>(
+    'error',
+    'the folder or file of a source does not exist',
+    (a) => `source \`${a.source}\`: ${a.path} does not exist`,
+  ),
+  DINO1002: entry<{ source: string; path: string }>(
+    'error',
+    'a source holds no images',
+    (a) => `source \`${a.source}\`: no images found in ${a.path}`,
+  ),
+  DINO1003: entry<{ source: string; folder: string }>(
+    'error',
+    'a class folder holds no images',
+    (a) => `source \`${a.source}\`: class folder ${a.folder} holds no images`,
+  ),
+  DINO1004: entry<{ source: string; path: string; reason: string }>(
+    'error',
+    'a label table or image list cannot be read',
+    (a) => `source \`${a.source}\`: cannot read ${a.path}: ${a.reason}`,
+  ),
+  DINO1005: entry<{ source: string; path: string; column: string }>(
+    'error',
+    'a label table or image list lacks a column',
+    (a) => `source \`${a.source}\`: ${a.path} has no column \`${a.column}\``,
+  ),
+  DINO1006: entry<{ what: string; type: string }>(
+    'error',
+    'this kind of data cannot be read yet',
+    (a) => `${a.what}: data of type \`${a.type}\` cannot be read by this version`,
+  ),
+  DINO1007: entry<{ corrupt: number; read: number; percent: number }>(
+    'error',
+    'too many unreadable images',
+    (a) => `${a.corrupt} of ${a.read} images could not be read: more than ${a.percent} %`,
+  ),
+  DINO1008: entry<{ path: string; reason: string }>(
+    'error',
+    'a safetensors file is malformed',
+    (a) => `${a.path} is not a valid safetensors file: ${a.reason}`,
+  ),
+  DINO1009: entry<{ path: string; tensor: string; expected: string; found: string }>(
+    'error',
+    'a tensor in a file is missing or has another shape',
+    (a) => `${a.path}: tensor \`${a.tensor}\`: expected ${a.expected}, found ${a.found}`,
+  ),
+  DINO1010: entry<{ source: string; path: string; reason: string }>(
+    'error',
+    'an IDX or digits file is malformed',
+    (a) => `source \`${a.source}\`: ${a.path} is malformed: ${a.reason}`,
+  ),
+  DINO1011: entry<{ reference: string; images: number }>(
+    'error',
+    'a split holds no images',
+    (a) => `\`${a.reference}\` holds none of the source's ${a.images} images`,
+  ),
+  DINO1012: entry<{ source: string; missing: number; first: string; list: string }>(
+    'error',
+    'files that a table or list names do not exist',
+    (a) =>
+      `source \`${a.source}\`: ${a.missing} of the files that ${a.list} names do not exist, the first: ${a.first}`,
+  ),
+  DINO1013: entry<{ reason: string }>(
+    'error',
+    'a data loader thread died',
+    (a) => `a data loader thread died: ${a.reason}`,
+  ),
+  DINO1014: entry<{ reference: string; what: string }>(
+    'error',
+    'no image has a label where labels are needed',
+    (a) => `\`${a.reference}\` has no labelled images, which ${a.what} needs`,
+  ),
+  DINO1015: entry<{ reference: string; without: number; of: number }>(
+    'note',
+    'some images have no label',
+    (a) =>
+      `\`${a.reference}\`: ${a.without} of ${a.of} images have no label: they train, but stay out of labelled evaluations`,
+  ),
+  DINO1016: entry<{ unit: string }>(
+    'error',
+    'a length in epochs or passes cannot be turned into steps',
+    (a) => `a length in ${a.unit} needs ${a.unit === 'epoch' ? '`schedule.epoch`' : 'training data'}`,
+  ),
+  DINO1017: entry<{ path: string; reason: string }>(
+    'warning',
+    'an unreadable image was replaced',
+    (a) => `cannot read image ${a.path}: ${a.reason}; another image takes its place`,
+  ),
+  DINO1018: entry<{ input: string; kind: string }>(
+    'error',
+    'a plan asks for an input that the data loader cannot make',
+    (a) => `input \`${a.input}\`: the data loader cannot make \`${a.kind}\` for this run`,
+  ),
+  DINO1019: entry<{ source: string; file: string; first: string; second: string }>(
+    'error',
+    'an image is listed twice with different labels or splits',
+    (a) => `source \`${a.source}\`: ${a.file} is listed as \`${a.first}\` and as \`${a.second}\``,
+  ),
+  DINO1020: entry<{ first: string; firstChannels: number; second: string; secondChannels: number }>(
+    'error',
+    'training sources differ in their number of channels',
+    (a) =>
+      `\`${a.first}\` has ${a.firstChannels} channels and \`${a.second}\` has ${a.secondChannels}: one backbone reads both`,
+  ),
+} as const
