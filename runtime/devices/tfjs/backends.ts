@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -28,7 +29,7 @@ export const installLine: { readonly [K in TfjsName]: string } = {
   wasm: 'npm install @tensorflow/tfjs-core@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0',
   tensorflow: 'npm run setup:tensorflow',
   cuda: 'npm run setup:tensorflow -- --gpu',
-  webgpu: 'npm install --no-save webgpu@0.6.2 @tensorflow/tfjs-backend-webgpu@4.22.0',
+  webgpu: 'npm run setup:webgpu',
 }
 
 export const openBackend: { readonly [K in TfjsName]: (threads: number | null) => Promise<Backend> } = {
@@ -59,16 +60,10 @@ async function activate(tf: Tf, backend: string): Promise<void> {
   tf.enableProdMode()
 }
 
-/** Where `npm run setup:tensorflow` puts a package, apart from the project's own node_modules. */
-export const setupFolder = (): string => join(packageRoot(), '.tensorflow')
-
-/** From the folder of `npm run setup:tensorflow`, else from wherever npm has put the package. */
+/** From a folder that a setup script filled, else from wherever npm has put the package. */
 async function importOptional<T>(name: string): Promise<T> {
-  for (const base of [
-    join(setupFolder(), 'package.json'),
-    join(process.cwd(), 'package.json'),
-    import.meta.url,
-  ]) {
+  const bases = ['.tensorflow', '.webgpu'].map((folder) => join(packageRoot(), folder, 'package.json'))
+  for (const base of [...bases, join(process.cwd(), 'package.json'), import.meta.url]) {
     let path: string
     try {
       path = createRequire(base).resolve(name)
@@ -123,6 +118,16 @@ interface GPU {
   } | null>
 }
 
+/** The backend registers itself with the tfjs-core that stands beside it, which need not be ours. */
+async function importWebgpuBackend(): Promise<{ tf: Tf }> {
+  const backend = await importOptional<{ webgpu_util?: unknown }>('@tensorflow/tfjs-backend-webgpu')
+  if (backend === undefined) throw new Error('the package @tensorflow/tfjs-backend-webgpu is empty')
+  const folder = join(packageRoot(), '.webgpu', 'package.json')
+  const base = existsSync(folder) ? folder : join(process.cwd(), 'package.json')
+  const path = createRequire(base).resolve('@tensorflow/tfjs-core')
+  return { tf: unwrapped((await import(pathToFileURL(path).href)) as Tf) }
+}
+
 async function openWebgpu(): Promise<Backend> {
   const dawn = await orMissing('webgpu', () => importOptional<Dawn>('webgpu'))
   const gpu = dawn.create([])
@@ -137,8 +142,7 @@ async function openWebgpu(): Promise<Backend> {
       'WebGPU is installed, but Dawn finds no Vulkan, Metal or D3D12 driver',
       'vulkaninfo',
     )
-  const core = unwrapped(await import('@tensorflow/tfjs-core'))
-  await orMissing('webgpu', () => importOptional('@tensorflow/tfjs-backend-webgpu'))
+  const { tf: core } = await orMissing('webgpu', importWebgpuBackend)
   await activate(core, 'webgpu')
   const info = adapter.info
   const name = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(' ')
