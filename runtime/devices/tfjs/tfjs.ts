@@ -32,6 +32,7 @@ export async function openTfjs(
     arenaLimitBytes: null,
     memoryBytes: null,
     description: backend.description,
+    isa: backend.description,
   }
   return {
     name,

@@ -10,7 +10,7 @@ import {
   type Tensor,
   type Tf,
 } from '../call.js'
-import { l2NormalizeGrad } from './norms.js'
+import { anyRow, l2NormalizeGrad } from '../math.js'
 
 function row(tf: Tf, x: Tensor): Tensor {
   return tf.reshape(x, [1, x.size])
@@ -46,10 +46,9 @@ export const sinkhorn: Kernel<'sinkhorn'> = (call, { iterations }) => {
     u = tf.sub(u, tf.logSumExp(seen))
   }
   u = tf.add(u, tf.log(count))
-  if (rows !== null) {
-    const some = tf.cast(tf.greater(rows, 0), 'bool')
-    u = tf.where(tf.tile(tf.reshape(some, [1, 1]), [n, 1]), u, tf.zerosLike(u))
-    v = tf.where(tf.tile(tf.reshape(some, [1, 1]), [1, prototypes]), v, tf.zerosLike(v))
+  if (mask !== null && rows !== null) {
+    u = tf.mul(u, mask)
+    v = tf.mul(v, anyRow(tf, rows))
   }
   return [flat(tf, u), flat(tf, v)]
 }
@@ -72,9 +71,11 @@ export const make_targets: Kernel<'make_targets'> = ({ tf, arg }) => [
 export const mean_rows: Kernel<'mean_rows'> = (call) => {
   const { tf } = call
   const z = call.arg(0)
-  const rows = call.maybe(1)
+  const [rows, empty] = [call.maybe(1), call.maybe(2)]
   const mask = rowMask(call, z.shape[0]!, rows)
-  return [tf.div(tf.sum(mask === null ? z : tf.mul(z, mask), 0), rowCount(tf, z.shape[0]!, rows))]
+  const mean = tf.div(tf.sum(mask === null ? z : tf.mul(z, mask), 0), rowCount(tf, z.shape[0]!, rows))
+  if (rows === null || empty === null) return [mean]
+  return [tf.add(mean, tf.mul(empty, tf.sub(1, anyRow(tf, rows))))]
 }
 
 /** For each of S student rows, the sum of its teachers' targets; and how many teachers it has. */
@@ -199,13 +200,11 @@ function selection(tf: Tf, neighbour: Tensor, set: number): Tensor {
   return tf.cast(tf.oneHot(neighbour as Parameters<typeof tf.oneHot>[0], set), 'float32')
 }
 
-const koleoEps = 1e-8
-
 export const koleo: Kernel<'koleo'> = (call, { set, eps, scale }) => {
   const { tf } = call
   const x = call.arg(0)
   const n = x.shape[0]!
-  const unit = tf.div(x, tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), koleoEps))
+  const unit = tf.div(x, tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), eps))
   const diagonal = call.constant(`eye:${set}`, () => tf.eye(set))
   const losses: Tensor[] = []
   const neighbours: Tensor[] = []
@@ -213,7 +212,7 @@ export const koleo: Kernel<'koleo'> = (call, { set, eps, scale }) => {
     const rows = rowsOf(tf, unit, from, set)
     const dots = tf.sub(tf.mul(product(call, rows, rows, false, true), tf.sub(1, diagonal)), diagonal)
     const nearest = tf.argMax(dots, 1)
-    const gap = tf.add(tf.sub(rows, tf.gather(rows, tf.cast(nearest, 'int32'), 0)), koleoEps)
+    const gap = tf.add(tf.sub(rows, tf.gather(rows, tf.cast(nearest, 'int32'), 0)), eps)
     const distance = tf.sqrt(tf.sum(tf.square(gap), 1))
     losses.push(tf.sum(tf.log(tf.add(distance, eps))))
     neighbours.push(tf.add(tf.cast(nearest, 'int32'), tf.scalar(from, 'int32')))
@@ -224,17 +223,17 @@ export const koleo: Kernel<'koleo'> = (call, { set, eps, scale }) => {
 export const koleo_grad: Kernel<'koleo_grad'> = (call, { set, eps, scale }) => {
   const { tf } = call
   const [dloss, x, neighbour] = [call.arg(0), call.arg(1), call.arg(2)]
-  const unit = tf.div(x, tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), koleoEps))
+  const unit = tf.div(x, tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), eps))
   const parts: Tensor[] = []
   for (let from = 0; from < x.shape[0]!; from += set) {
     const rows = rowsOf(tf, unit, from, set)
     const local = tf.sub(tf.cast(rowsOf(tf, neighbour, from, set), 'int32'), tf.scalar(from, 'int32'))
-    const gap = tf.add(tf.sub(rows, tf.gather(rows, local, 0)), koleoEps)
+    const gap = tf.add(tf.sub(rows, tf.gather(rows, local, 0)), eps)
     const distance = tf.sqrt(tf.sum(tf.square(gap), 1, true))
     const pull = tf.mul(tf.div(gap, tf.mul(distance, tf.add(distance, eps))), tf.mul(dloss, -scale))
     parts.push(tf.sub(pull, product(call, selection(tf, local, set), pull, true)))
   }
-  return [l2NormalizeGrad(tf, concatRows(tf, parts), x, koleoEps)]
+  return [l2NormalizeGrad(tf, concatRows(tf, parts), x, eps)]
 }
 
 export const weighted_sum: Kernel<'weighted_sum'> = ({ tf, arg }, { coefficients }) => [

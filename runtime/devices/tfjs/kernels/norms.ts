@@ -1,4 +1,5 @@
 import { column, columnsOf, type Kernel, type Tensor, type Tf } from '../call.js'
+import { geluOf, geluSlope, l2NormalizeGrad } from '../math.js'
 
 export const layer_norm: Kernel<'layer_norm'> = ({ tf, arg }, { eps }) => {
   const [x, w, b] = [arg(0), arg(1), arg(2)]
@@ -25,21 +26,6 @@ export const layer_norm_grad: Kernel<'layer_norm_grad'> = ({ tf, arg }) => {
   const along = tf.mul(hat, tf.mean(tf.mul(dhat, hat), 1, true))
   const dx = tf.mul(tf.sub(tf.sub(dhat, average), along), column(tf, rstd))
   return [dx, tf.sum(tf.mul(dy, hat), 0), tf.sum(dy, 0)]
-}
-
-/** x Phi(x) */
-export function geluOf(tf: Tf, x: Tensor): Tensor {
-  return tf.mul(x, normalCdf(tf, x))
-}
-
-/** Phi(x) + x phi(x) */
-export function geluSlope(tf: Tf, x: Tensor): Tensor {
-  const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI))
-  return tf.add(normalCdf(tf, x), tf.mul(x, density))
-}
-
-function normalCdf(tf: Tf, x: Tensor): Tensor {
-  return tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5)
 }
 
 export const gelu: Kernel<'gelu'> = ({ tf, arg }) => [geluOf(tf, arg(0))]
@@ -71,16 +57,6 @@ export const layer_scale_grad: Kernel<'layer_scale_grad'> = ({ tf, arg }) => [
 export const l2_normalize: Kernel<'l2_normalize'> = ({ tf, arg }, { eps }) => [
   tf.div(arg(0), tf.maximum(tf.sqrt(tf.sum(tf.square(arg(0)), 1, true)), eps)),
 ]
-
-/** Where the norm is below eps the divisor is a constant, so only the first term is left. */
-export function l2NormalizeGrad(tf: Tf, dy: Tensor, x: Tensor, eps: number): Tensor {
-  const length = tf.sqrt(tf.sum(tf.square(x), 1, true))
-  const divisor = tf.maximum(length, eps)
-  const y = tf.div(x, divisor)
-  const free = tf.cast(tf.greater(length, eps), 'float32')
-  const along = tf.mul(y, tf.mul(free, tf.sum(tf.mul(dy, y), 1, true)))
-  return tf.div(tf.sub(dy, along), divisor)
-}
 
 export const l2_normalize_grad: Kernel<'l2_normalize_grad'> = ({ tf, arg }, { eps }) => [
   l2NormalizeGrad(tf, arg(0), arg(1), eps),

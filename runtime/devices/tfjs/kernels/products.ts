@@ -1,5 +1,5 @@
 import { type Call, type Kernel, product, rowMask, type Tensor } from '../call.js'
-import { geluOf, geluSlope } from './norms.js'
+import { geluOf, geluSlope } from '../math.js'
 
 export const linear: Kernel<'linear'> = (call, { activation }) => {
   const { tf } = call
@@ -31,4 +31,8 @@ export const batch_matmul: Kernel<'batch_matmul'> = (call, { transA, transB, sca
   return [scale === 1 ? plain : call.tf.mul(plain, scale)]
 }
 
-export const sum_rows: Kernel<'sum_rows'> = ({ tf, arg }) => [tf.sum(arg(0), 0)]
+export const sum_rows: Kernel<'sum_rows'> = (call) => {
+  const x = call.arg(0)
+  const mask = rowMask(call, x.shape[0]!, call.maybe(1))
+  return [call.tf.sum(mask === null ? x : call.tf.mul(x, mask), 0)]
+}

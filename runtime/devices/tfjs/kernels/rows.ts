@@ -55,8 +55,10 @@ export const place_tokens: Kernel<'place_tokens'> = ({ tf, arg }, { group, start
 
 export const gather_rows: Kernel<'gather_rows'> = (call) => {
   const { tf } = call
-  const found = tf.gather(call.arg(0), tf.cast(call.arg(1), 'int32'), 0)
-  const mask = rowMask(call, found.shape[0]!, call.maybe(2))
+  const mask = rowMask(call, call.arg(1).size, call.maybe(2))
+  const index =
+    mask === null ? call.arg(1) : tf.mul(call.arg(1), tf.cast(tf.reshape(mask, [mask.size]), 'int32'))
+  const found = tf.gather(call.arg(0), index, 0)
   return [mask === null ? found : tf.mul(found, mask)]
 }
 
@@ -65,7 +67,9 @@ export const scatter_add_rows: Kernel<'scatter_add_rows'> = (call, { total }) =>
   const y = call.arg(0)
   const mask = rowMask(call, y.shape[0]!, call.maybe(2))
   const updates = mask === null ? y : tf.mul(y, mask)
-  return [tf.scatterND(column(tf, tf.cast(call.arg(1), 'int32')), updates, [total, y.shape[1]!])]
+  const index =
+    mask === null ? call.arg(1) : tf.mul(call.arg(1), tf.cast(tf.reshape(mask, [mask.size]), 'int32'))
+  return [tf.scatterND(column(tf, index), updates, [total, y.shape[1]!])]
 }
 
 /** The part of `kept` that belongs to a group, counted from the group's first sequence. */

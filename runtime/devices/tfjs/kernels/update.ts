@@ -1,5 +1,6 @@
 import type { AdamW } from '../../../../compiler/ir/types.js'
 import type { Call, Kernel, Tensor } from '../call.js'
+import { anyRow } from '../math.js'
 
 export const norm: Kernel<'norm'> = (call) => {
   const { tf } = call
@@ -60,8 +61,13 @@ export const adamw_ema: Kernel<'adamw_ema'> = (call, a) => {
   return [p, m, v, emaOf(call, call.arg(4), p, call.known(8))]
 }
 
-export const update_center: Kernel<'update_center'> = (call, { momentum }) =>
-  call.known(2) === 1 ? [emaOf(call, call.arg(0), call.arg(1), momentum)] : unchanged(call, [0])
+export const update_center: Kernel<'update_center'> = (call, { momentum }) => {
+  if (call.known(2) !== 1) return unchanged(call, [0])
+  const { tf } = call
+  const [center, mean, rows] = [call.arg(0), call.arg(1), call.maybe(3)]
+  const moved = tf.mul(tf.sub(mean, center), 1 - momentum)
+  return [tf.add(center, rows === null ? moved : tf.mul(moved, anyRow(tf, rows)))]
+}
 
 export const accumulate: Kernel<'accumulate'> = (call) =>
   call.known(2) === 1 ? [call.tf.clone(call.arg(1))] : [call.tf.add(call.arg(0), call.arg(1))]
