@@ -183,7 +183,7 @@ export type Pairing =
 
 /**
  * The operations. For each kind: its attributes, and in the comment operands -> results with shapes; `?` marks an
- * optional operand (null in `operands`; trailing ones may be left out). R rows, d width, h heads, K prototypes, N
+ * optional operand (null in `operands` where absent, so that the operand count is fixed; the builder fills it up). R rows, d width, h heads, K prototypes, N
  * images. Weights have the layout of the reference's state_dict: `[out, in]`. "Row-wise" ops work on each row alone,
  * "segment-wise" ones on each sequence alone; only those may be packed.
  *
@@ -379,7 +379,7 @@ export interface OpAttrs {
   sharpen_center: Record<never, never>
   /** (z [R, K], u [R], v [K], temp []) -> t [R, K]; with `rows`, whatever stands beyond them. */
   make_targets: Record<never, never>
-  /** (z [R, K], rows? i32 [], empty? [K]) -> [K]: mean over rows; 0 rows: `empty`, else zeros. The batch center. */
+  /** (z [R, K], rows? i32 []) -> [K]: mean over rows; 0 rows: zeros. The batch center. */
   mean_rows: Record<never, never>
 
   // --- losses -------------------------------------------------------------------------------------------------
