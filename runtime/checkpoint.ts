@@ -86,7 +86,9 @@ export async function writeCheckpoint(
     await fs.rm(replaced, { recursive: true, force: true })
   } catch (error) {
     await fs.rm(temporary, { recursive: true, force: true }).catch(() => {})
-    throw writeFault(error, target, ['earlier checkpoints are whole: the same command resumes from the newest'])
+    throw writeFault(error, target, [
+      'earlier checkpoints are whole: the same command resumes from the newest',
+    ])
   }
   const older = (await checkpointNames(directory)).filter((other) => other !== name)
   for (const other of older.slice(Math.max(0, keep - 1)))
@@ -139,7 +141,8 @@ export async function compareCheckpoint(checkpoint: Checkpoint, state: State, sh
 /** SHA-256 over all tensors of the state by name: equal exactly where two states are, bit for bit. */
 export async function stateDigest(state: State, shapes: Shapes): Promise<string> {
   const digest = createHash('sha256')
-  for (const [name, tensor] of await readState(state, shapes)) digest.update(`${name} ${record(tensor).sha256}\n`)
+  for (const [name, tensor] of await readState(state, shapes))
+    digest.update(`${name} ${record(tensor).sha256}\n`)
   return digest.digest('hex')
 }
 
@@ -147,21 +150,25 @@ export async function stateDigest(state: State, shapes: Shapes): Promise<string>
 async function verify(path: string, shapes: Shapes): Promise<Manifest | string> {
   const manifest = (await readJson(join(path, manifestFile))) as Manifest | null
   if (manifest === null) return 'its manifest is missing or cut short'
-  if (manifest.format !== 'dinoc-checkpoint' || manifest.version !== 1) return 'its manifest has another format'
+  if (manifest.format !== 'dinoc-checkpoint' || manifest.version !== 1)
+    return 'its manifest has another format'
   try {
     const file = openSafetensors(join(path, stateFile))
     try {
       for (const [name, shape] of shapes) {
         const expected = manifest.tensors[name]
         if (expected === undefined) return `its manifest lacks tensor ${name}`
-        if (record(file.read(name, shape)).sha256 !== expected.sha256) return `tensor ${name} has another checksum`
+        if (record(file.read(name, shape)).sha256 !== expected.sha256)
+          return `tensor ${name} has another checksum`
       }
     } finally {
       file.close()
     }
   } catch (error) {
     if (error instanceof DiagnosticError) return error.diagnostics[0]!.message
-    return error instanceof Error && 'code' in error ? `its state cannot be read: ${error.code}` : String(error)
+    return error instanceof Error && 'code' in error
+      ? `its state cannot be read: ${error.code}`
+      : String(error)
   }
   return manifest
 }
@@ -196,11 +203,14 @@ export function checkpointName(step: number): string {
 /** Newest first. */
 export async function checkpointNames(directory: string): Promise<string[]> {
   const names = await fs.readdir(directory).catch(() => [])
-  return names.filter((name) => /^step-\d+$/.test(name)).sort((a, b) => Number(b.slice(5)) - Number(a.slice(5)))
+  return names
+    .filter((name) => /^step-\d+$/.test(name))
+    .sort((a, b) => Number(b.slice(5)) - Number(a.slice(5)))
 }
 
 /** What a killed process left half-written. The lock on the run directory says that nobody is writing it. */
 async function removeLeftovers(directory: string): Promise<void> {
   for (const name of await fs.readdir(directory))
-    if (/^\.(writing|replaced)-/.test(name)) await fs.rm(join(directory, name), { recursive: true, force: true })
+    if (/^\.(writing|replaced)-/.test(name))
+      await fs.rm(join(directory, name), { recursive: true, force: true })
 }

@@ -78,7 +78,9 @@ export function filesIn(directory: string): RunFiles {
 /** LANGUAGE.md: characters outside `A-Za-z0-9._%=,[]-` are escaped, as `%` and two hex digits a byte of UTF-8. */
 export function escapeName(name: string): string {
   const escaped = name.replace(/[^A-Za-z0-9._%=,[\]-]/gu, (character) =>
-    [...Buffer.from(character)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+    [...Buffer.from(character)]
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+      .join(''),
   )
   return escaped === '.' || escaped === '..' ? escaped.replaceAll('.', '%2E') : escaped
 }
@@ -129,7 +131,9 @@ export async function claimDirectory(
   const earlier = join(experimentDirectory(runsRoot, spec.experiment), '.earlier')
   const diagnostics: Diagnostic[] = []
   let record = await readRecord(files)
-  const inhabited = (await fs.readdir(files.directory).catch(() => [])).length > 0
+  // A process killed before its first record left nothing but a half-written one.
+  const found = await fs.readdir(files.directory).catch(() => [])
+  const inhabited = found.some((name) => !name.endsWith('.tmp'))
   if (inhabited && record?.identity !== identity) {
     const other = record?.identity ?? 'unknown'
     const moved = await freeName(join(earlier, other))
@@ -166,7 +170,10 @@ async function freeName(path: string): Promise<string> {
 }
 
 /** Interruptions, resumes and replaced images: what must not stand in metrics.jsonl. Never fails a run. */
-export async function noteInterruption(files: RunFiles, entry: Readonly<Record<string, unknown>>): Promise<void> {
+export async function noteInterruption(
+  files: RunFiles,
+  entry: Readonly<Record<string, unknown>>,
+): Promise<void> {
   const line = `${JSON.stringify({ clock: new Date().toISOString(), ...entry })}\n`
   await fs.appendFile(files.interruptions, line).catch(() => {})
 }

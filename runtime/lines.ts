@@ -1,0 +1,71 @@
+import type { EvaluationLine, LineTime, TrainingLine } from './events.js'
+import { entropy } from './monitors.js'
+import type { Metrics, StepResult } from './run.js'
+
+/** `metrics` as the plan names them: `loss.dino_local`, `grad_norm.backbone`, `entropy.ibot`, `usage.ibot`. */
+export function trainingLine(result: StepResult, metrics: Metrics, time: LineTime): TrainingLine {
+  const values = result.span.values(result.step)
+  return {
+    step: result.step,
+    phase: result.span.phase.name,
+    loss: group(metrics, 'loss.'),
+    grad_norm: group(metrics, 'grad_norm.'),
+    masked_rows: result.maskedRows,
+    lr: values.lr ?? 0,
+    weight_decay: values.weight_decay ?? 0,
+    teacher_temp: values.teacher_temp ?? 0,
+    momentum: values.momentum ?? 0,
+    time,
+  }
+}
+
+function group(metrics: Metrics, prefix: string): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(metrics)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, values]) => [name.slice(prefix.length), values[0]!]),
+  )
+}
+
+/** What the monitors watch at each step: `entropy.dino` in nats, `usage.dino` as an effective number of prototypes. */
+export function stepMeasures(metrics: Metrics): Record<string, number> {
+  const measures: Record<string, number> = {}
+  for (const [name, values] of Object.entries(metrics)) {
+    if (name.startsWith('entropy.')) measures[name] = values[0]!
+    if (name.startsWith('usage.')) measures[name] = Math.exp(entropy(values))
+  }
+  return measures
+}
+
+/** The first term that is not finite, losses before gradients, the total last; null where all are. */
+export function nonFinite(metrics: Metrics): { readonly term: string; readonly value: number } | null {
+  const order = (name: string): number => (name === 'loss.total' ? 2 : name.startsWith('loss.') ? 0 : 1)
+  const names = Object.keys(metrics)
+    .filter((name) => /^(loss|grad_norm)\./.test(name))
+    .sort((a, b) => order(a) - order(b))
+  for (const name of names) {
+    const value = metrics[name]![0]!
+    if (!Number.isFinite(value)) return { term: name.replace('.', ' '), value }
+  }
+  const finite = metrics.finite?.[0]
+  return finite === 0 ? { term: 'gradient', value: Number.NaN } : null
+}
+
+export function lineScalars(line: TrainingLine): Record<string, number> {
+  const scalars: Record<string, number> = {}
+  for (const [term, value] of Object.entries(line.loss)) scalars[`loss/${term}`] = value
+  for (const [part, value] of Object.entries(line.grad_norm)) scalars[`grad_norm/${part}`] = value
+  for (const name of ['masked_rows', 'lr', 'weight_decay', 'teacher_temp', 'momentum'] as const)
+    scalars[`schedule/${name}`] = line[name]
+  for (const [name, value] of Object.entries(line.time))
+    if (typeof value === 'number') scalars[`time/${name}`] = value
+  return scalars
+}
+
+export function evaluationScalars(line: EvaluationLine): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(line.eval).flatMap(([name, metrics]) =>
+      Object.entries(metrics).map(([metric, value]) => [`eval/${name}/${metric}`, value] as const),
+    ),
+  )
+}

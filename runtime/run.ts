@@ -1,0 +1,113 @@
+import { setImmediate } from 'node:timers/promises'
+import type { Plan } from '../compiler/plan/plan.js'
+import type { Device, HostTensor, State } from './devices/device.js'
+import type { PhaseSpan } from './timeline.js'
+
+/** Everything the host makes for one step, ready to be copied to the device. */
+export interface StepBatch {
+  /** Inputs by micro-step. */
+  readonly micro: readonly Readonly<Record<string, HostTensor>>[]
+  /** Inputs that hold for the whole step: schedules and counters. */
+  readonly step: Readonly<Record<string, HostTensor>>
+  /** Masked patches over the batch. */
+  readonly maskedRows: number
+}
+
+export interface StepSource {
+  next(): Promise<StepBatch>
+  close(): Promise<void>
+}
+
+export type Metrics = Readonly<Record<string, HostTensor>>
+
+/** One step's outcome, read while the device already works on the next. */
+export interface StepResult {
+  /** Updates done before it. */
+  readonly step: number
+  readonly span: PhaseSpan
+  readonly maskedRows: number
+  /** After `update`, over the whole step: plans carry sums through the micro-steps. */
+  readonly metrics: Metrics
+  /** From the end of the step before to the end of this one, evaluations and checkpoints between them left out. */
+  readonly seconds: number
+  /** Of those, waiting for data. */
+  readonly waitedSeconds: number
+}
+
+export interface Training {
+  readonly device: Device
+  readonly state: State
+  readonly spans: readonly PhaseSpan[]
+  plan(span: PhaseSpan): Plan
+  /** On entering a phase whose moments start from zero. */
+  resetMoments(): Promise<void>
+  openInputs(span: PhaseSpan, step: number): Promise<StepSource>
+  /** Whether something is to be done between the steps, now that `step` updates are done. */
+  pauses(step: number): boolean
+  /** Does it: evaluations, a checkpoint. False stops. */
+  between(step: number): Promise<boolean>
+  /** The number of updates that the state has, where the run must end here; null to go on. */
+  report(result: StepResult): Promise<number | null>
+}
+
+/**
+ * The training loop: phases, steps, programs; it knows nothing of the recipe. A step's metrics are looked at while
+ * `accumulate` of the next one runs, and always before its `update`, so that the state never moves past a bad loss.
+ * Returns the number of updates done.
+ */
+export async function train(training: Training, fromStep: number): Promise<number> {
+  let step = fromStep
+  if (!(await training.between(step))) return step
+  for (const span of training.spans) {
+    if (step >= span.end) continue
+    if (step === span.momentsStart) await training.resetMoments()
+    const executable = await training.device.load(training.plan(span), training.state)
+    const inputs = await training.openInputs(span, step)
+    const report = async ({ metrics, ...rest }: Pending): Promise<number | null> =>
+      training.report({ ...rest, metrics: await metrics })
+    try {
+      let pending: Pending | null = null
+      let clock = performance.now()
+      while (true) {
+        if (step === span.end || training.pauses(step)) {
+          const end = pending && (await report(pending))
+          pending = null
+          if (end !== null) return end
+          if (!(await training.between(step))) return step
+          if (step === span.end) break
+          clock = performance.now()
+        }
+        const waiting = performance.now()
+        const batch = await inputs.next()
+        const waitedSeconds = (performance.now() - waiting) / 1000
+        for (const [index, micro] of batch.micro.entries()) {
+          await executable.writeInputs(index === 0 ? { ...micro, ...batch.step } : micro)
+          const running = executable.run('accumulate')
+          running.catch(() => {})
+          const end = pending && (await report(pending))
+          pending = null
+          await running
+          if (end !== null) return end
+        }
+        await executable.run('update')
+        const metrics = executable.metrics()
+        // Awaited a step later: a failure until then is not an unhandled one.
+        metrics.catch(() => {})
+        const seconds = (performance.now() - clock) / 1000
+        pending = { step, span, maskedRows: batch.maskedRows, metrics, seconds, waitedSeconds }
+        clock = performance.now()
+        step++
+        // Signals and timers come through even where the device computes on this thread.
+        await setImmediate()
+      }
+    } finally {
+      await inputs.close()
+      await executable.close()
+    }
+  }
+  return step
+}
+
+interface Pending extends Omit<StepResult, 'metrics'> {
+  readonly metrics: Promise<Metrics>
+}
