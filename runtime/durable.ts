@@ -26,7 +26,10 @@ export function writeFault(error: unknown, path: string, help: readonly string[]
       'DINO1032',
       null,
       { path, reason },
-      { notes: [`the system says ${code}`], help: [...help, 'make room, or choose another place with --runs DIR'] },
+      {
+        notes: [`the system says ${code}`],
+        help: [...help, 'make room, or choose another place with --runs DIR'],
+      },
     ),
   ])
 }

@@ -46,7 +46,10 @@ function packageVersion(): string {
   let directory = dirname(fileURLToPath(import.meta.url))
   for (let up = 0; up < 5; up++) {
     try {
-      const found = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Record<string, unknown>
+      const found = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Record<
+        string,
+        unknown
+      >
       if (found.name === 'dinoc') return String(found.version)
     } catch {
       // Not here: one directory up.
@@ -59,7 +62,12 @@ function packageVersion(): string {
 function commitOf(directory: string): Environment['commit'] {
   try {
     const git = (...args: string[]) =>
-      execFileSync('git', args, { cwd: directory, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 5000 })
+      execFileSync('git', args, {
+        cwd: directory,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+        timeout: 5000,
+      })
     const hash = git('rev-parse', 'HEAD').trim()
     return { hash, dirty: git('status', '--porcelain', '--untracked-files=no').trim() !== '' }
   } catch {

@@ -37,8 +37,19 @@ export interface LineTime {
 /** What a run tells while it goes on; the CLI renders it, `--json` prints it. */
 export type RunEvent =
   | { readonly type: 'started'; readonly steps: number; readonly fromStep: number; readonly device: string }
-  | { readonly type: 'step'; readonly line: TrainingLine; readonly steps: number; readonly imagesPerSecond: number }
-  | { readonly type: 'evaluating'; readonly step: number; readonly name: string; readonly done: number; readonly of: number }
+  | {
+      readonly type: 'step'
+      readonly line: TrainingLine
+      readonly steps: number
+      readonly imagesPerSecond: number
+    }
+  | {
+      readonly type: 'evaluating'
+      readonly step: number
+      readonly name: string
+      readonly done: number
+      readonly of: number
+    }
   | { readonly type: 'evaluation'; readonly line: EvaluationLine }
   | { readonly type: 'checkpoint'; readonly step: number; readonly bytes: number; readonly seconds: number }
   | { readonly type: 'diagnostic'; readonly diagnostic: Diagnostic }

@@ -1,6 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
-import { execFileSync } from 'node:child_process'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { DiagnosticError } from '../diagnostics/diagnostic.js'
 
@@ -35,7 +35,12 @@ const helperPatienceMs = 30_000
  * of it.
  */
 export async function acquireLock(path: string): Promise<Lock> {
-  const owner = describeProcess(process.pid) ?? { pid: process.pid, startTime: '', bootId: bootId(), host: os.hostname() }
+  const owner = describeProcess(process.pid) ?? {
+    pid: process.pid,
+    startTime: '',
+    bootId: bootId(),
+    host: os.hostname(),
+  }
   const own = `${path}.${process.pid}.tmp`
   let content: LockFile = { owner, helpers: [] }
   for (let attempt = 0; attempt < 10; attempt++) {
@@ -117,7 +122,9 @@ function refused(path: string, owner: Owner): DiagnosticError {
       null,
       { directory: path.replace(/\/[^/]*$/, ''), pid: owner.pid },
       {
-        notes: elsewhere ? [`the owner runs on the machine ${owner.host}, which cannot be asked from here`] : [],
+        notes: elsewhere
+          ? [`the owner runs on the machine ${owner.host}, which cannot be asked from here`]
+          : [],
         help: elsewhere
           ? [`if that process is gone, remove ${path}`]
           : ['wait for it, stop it (its work is kept), or run with --runs DIR to write elsewhere'],

@@ -1,5 +1,5 @@
-import fs from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
+import fs from 'node:fs/promises'
 import { replaceFile, writeFault } from './durable.js'
 import type { EvaluationLine, TrainingLine } from './events.js'
 
@@ -38,8 +38,12 @@ export async function openMetricsLog(path: string, bytes: number): Promise<Metri
     },
     async sync() {
       await pending
-      if (fault === null) await handle.sync().catch((error: unknown) => void (fault = writeFault(error, path)))
       if (fault !== null) throw fault
+      try {
+        await handle.sync()
+      } catch (error) {
+        throw writeFault(error, path)
+      }
       return length
     },
     async close() {

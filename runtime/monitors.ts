@@ -34,7 +34,11 @@ export function watch(
       value !== undefined &&
       step >= silentUntil(monitor) &&
       ((monitor.below !== null && value < monitor.below) || (monitor.above !== null && value > monitor.above))
-    const count = beyond ? (counts[monitor.name] ?? 0) + 1 : value === undefined ? (counts[monitor.name] ?? 0) : 0
+    const count = beyond
+      ? (counts[monitor.name] ?? 0) + 1
+      : value === undefined
+        ? (counts[monitor.name] ?? 0)
+        : 0
     next[monitor.name] = count
     if (count !== monitor.patience || !beyond) continue
     const args = {

@@ -1,7 +1,7 @@
+import type { FileHandle } from 'node:fs/promises'
+import fs from 'node:fs/promises'
 import os from 'node:os'
 import { join } from 'node:path'
-import fs from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
 import protobuf from 'protobufjs'
 import { writeFault } from './durable.js'
 
@@ -48,8 +48,14 @@ export async function openEventFile(directory: string, fromStep: number): Promis
   // Charts are a convenience: a full disk is reported where it matters, by metrics.jsonl and the checkpoints.
   let broken = false
   const write = (event: Record<string, unknown>): void => {
-    const record = encodeRecord(Event.encode(Event.create({ wall_time: Date.now() / 1000, ...event })).finish())
-    pending = pending.then(() => (broken ? undefined : handle.appendFile(record))).catch(() => void (broken = true))
+    const record = encodeRecord(
+      Event.encode(Event.create({ wall_time: Date.now() / 1000, ...event })).finish(),
+    )
+    pending = pending
+      .then(() => (broken ? undefined : handle.appendFile(record)))
+      .catch(() => {
+        broken = true
+      })
   }
   write({ file_version: 'brain.Event:2' })
   if (fromStep > 0) write({ step: fromStep, session_log: { status: 1 } })
@@ -75,12 +81,15 @@ export function encodeRecord(data: Uint8Array): Buffer {
 }
 
 /** The records of a file, checked; throws where a checksum is wrong. */
-export function decodeRecords(file: Buffer): { wall_time: number; step: number; scalars: Record<string, number> }[] {
+export function decodeRecords(
+  file: Buffer,
+): { wall_time: number; step: number; scalars: Record<string, number> }[] {
   const events: { wall_time: number; step: number; scalars: Record<string, number> }[] = []
   for (let at = 0; at < file.length; ) {
     const length = Number(file.readBigUInt64LE(at))
     const data = file.subarray(at + 12, at + 12 + length)
-    if (file.readUInt32LE(at + 8) !== maskedCrc(file.subarray(at, at + 8))) throw new Error(`length at byte ${at}`)
+    if (file.readUInt32LE(at + 8) !== maskedCrc(file.subarray(at, at + 8)))
+      throw new Error(`length at byte ${at}`)
     if (file.readUInt32LE(at + 12 + length) !== maskedCrc(data)) throw new Error(`data at byte ${at}`)
     const event = Event.toObject(Event.decode(data), { longs: Number }) as {
       wall_time: number

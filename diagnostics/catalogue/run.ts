@@ -37,7 +37,8 @@ export const run = {
   DINO1034: entry<{ was: string; now: string; step: number }>(
     'warning',
     'a run resumes on another device or instruction set',
-    (a) => `resumes from step ${a.step} on ${a.now}, begun on ${a.was}: the last bits of its results will differ`,
+    (a) =>
+      `resumes from step ${a.step} on ${a.now}, begun on ${a.was}: the last bits of its results will differ`,
   ),
   DINO1035: entry<{ checkpoint: string; tensor: string; reason: string }>(
     'error',
@@ -47,7 +48,8 @@ export const run = {
   DINO1036: entry<{ term: string; step: number; value: string; kept: number }>(
     'error',
     'a loss or gradient is not finite',
-    (a) => `non-finite ${a.term} (${a.value}) at step ${a.step}; the last good state is kept at step ${a.kept}`,
+    (a) =>
+      `non-finite ${a.term} (${a.value}) at step ${a.step}; the last good state is kept at step ${a.kept}`,
   ),
   DINO1037: entry<MonitorArgs>(
     'warning',
