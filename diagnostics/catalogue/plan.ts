@@ -1,2 +1,45 @@
+import { entry } from './entry.js'
+
 /** DINO08xx: plan and memory. */
-export const plan = {} as const
+export const plan = {
+  DINO0801: entry<{ phase: string; peak: string; budget: string; setBy: string }>(
+    'warning',
+    'memory over budget',
+    ({ phase, peak, budget, setBy }) =>
+      `phase \`${phase}\` needs ${peak} a rank, more than the ${budget} of ${setBy}`,
+  ),
+  DINO0802: entry<{ from: string }>(
+    'error',
+    'frozen teacher of unknown shape',
+    ({ from }) => `the architecture of \`${from}\` is not known before its weights are read`,
+  ),
+  DINO0803: entry<{ loss: string; student: number; teacher: number }>(
+    'error',
+    'teacher head that does not fit a loss',
+    ({ loss, student, teacher }) =>
+      teacher === 0
+        ? `loss \`${loss}\` needs a head of the teacher, which has none for it`
+        : `loss \`${loss}\` compares ${student} prototypes of the student with ${teacher} of the teacher`,
+  ),
+  DINO0804: entry<{ set: number; images: number }>(
+    'error',
+    'KoLeo sets that do not divide a micro-batch',
+    ({ set, images }) => `sets of ${set} images do not divide the ${images} images that one pass sees`,
+  ),
+  DINO0805: entry<{ pass: string; why: string }>(
+    'note',
+    'pass that the figures lack',
+    ({ pass, why }) => `${pass}: ${why}`,
+  ),
+  DINO0810: entry<{ tensor: string; bytes: number; limitBytes: number }>(
+    'error',
+    'a tensor larger than what the device can bind at once',
+    ({ tensor, bytes, limitBytes }) =>
+      `\`${tensor}\` takes ${bytes} bytes, more than the ${limitBytes} that this device binds at once`,
+  ),
+  DINO0811: entry<{ op: string }>(
+    'error',
+    'an operation that the device cannot do',
+    ({ op }) => `this device has no \`${op}\`, and there is no way to write it out with what it has`,
+  ),
+} as const

@@ -1,0 +1,159 @@
+/**
+ * Places buffers in arenas. A buffer occupies bytes during an interval of steps, both ends included; two buffers
+ * whose intervals meet may not share bytes. Offsets are plain numbers (they may exceed 2^32) and multiples of 256.
+ */
+export interface Buffer {
+  /** More than 0. */
+  readonly bytes: number
+  readonly start: number
+  readonly end: number
+}
+
+export interface Placement {
+  /** Arena and offset of each buffer, in the order given. */
+  readonly arena: readonly number[]
+  readonly offset: readonly number[]
+  /** Size of each arena. */
+  readonly arenas: readonly number[]
+}
+
+export const alignment = 256
+
+export function aligned(bytes: number): number {
+  return Math.ceil(bytes / alignment) * alignment
+}
+
+/** The most bytes alive at one step: no placement can do with less. */
+export function largestLiveBytes(buffers: readonly Buffer[]): number {
+  let last = 0
+  let first = 0
+  for (const buffer of buffers) {
+    if (buffer.end > last) last = buffer.end
+    if (buffer.start < first) first = buffer.start
+  }
+  const change = new Float64Array(last - first + 2)
+  for (const buffer of buffers) {
+    const bytes = aligned(buffer.bytes)
+    change[buffer.start - first]! += bytes
+    change[buffer.end - first + 1]! -= bytes
+  }
+  let live = 0
+  let most = 0
+  for (const step of change) {
+    live += step
+    if (live > most) most = live
+  }
+  return most
+}
+
+/**
+ * Greedy: buffers in some order, each into the smallest gap left by those already placed that are alive with it.
+ * No single order is best for every graph, so a few are tried until one comes within 2 % of the largest live sum.
+ * `limitBytes` bounds each arena (null: one arena without a limit); the caller has checked that every buffer fits.
+ */
+export function placeBuffers(buffers: readonly Buffer[], limitBytes: number | null): Placement {
+  const bound = largestLiveBytes(buffers)
+  let best: Placement | null = null
+  let bestTotal = Number.POSITIVE_INFINITY
+  for (const order of orders(buffers)) {
+    const placement = placeInOrder(buffers, order, limitBytes)
+    const total = placement.arenas.reduce((sum, bytes) => sum + bytes, 0)
+    if (total < bestTotal) {
+      best = placement
+      bestTotal = total
+    }
+    if (bestTotal <= bound * 1.02) break
+  }
+  return best ?? { arena: [], offset: [], arenas: [] }
+}
+
+function* orders(buffers: readonly Buffer[]): Generator<Int32Array> {
+  const length = (buffer: Buffer) => buffer.end - buffer.start + 1
+  const sorted = (compare: (a: Buffer, b: Buffer) => number) => {
+    const order = Int32Array.from(buffers.keys())
+    return order.sort((a, b) => compare(buffers[a]!, buffers[b]!) || a - b)
+  }
+  yield sorted((a, b) => b.bytes - a.bytes || length(b) - length(a))
+  // Activations kept for backward nest like brackets; placed longest first they stack without holes.
+  yield sorted((a, b) => length(b) - length(a) || b.bytes - a.bytes)
+  yield sorted((a, b) => b.bytes * length(b) - a.bytes * length(a))
+  yield sorted((a, b) => a.start - b.start || b.bytes - a.bytes)
+}
+
+function placeInOrder(
+  buffers: readonly Buffer[],
+  order: Int32Array,
+  limitBytes: number | null,
+): Placement {
+  const count = buffers.length
+  const starts = Int32Array.from(buffers, (buffer) => buffer.start)
+  const ends = Int32Array.from(buffers, (buffer) => buffer.end)
+  const sizes = Float64Array.from(buffers, (buffer) => aligned(buffer.bytes))
+  const arena = new Array<number>(count).fill(0)
+  const offset = new Array<number>(count).fill(0)
+  // Per arena: the buffers placed there, by offset.
+  const placed: { by: Int32Array; length: number; bytes: number }[] = []
+  for (const i of order) {
+    const size = sizes[i]!
+    for (let a = 0; ; a++) {
+      let here = placed[a]
+      if (here === undefined) {
+        here = { by: new Int32Array(count), length: 0, bytes: 0 }
+        placed.push(here)
+      }
+      const at = smallestGap(here.by, here.length, offset, sizes, starts, ends, i)
+      if (limitBytes !== null && at + size > limitBytes && here.length > 0) continue
+      arena[i] = a
+      offset[i] = at
+      insertByOffset(here.by, here.length, offset, i)
+      here.length++
+      here.bytes = Math.max(here.bytes, at + size)
+      break
+    }
+  }
+  return { arena, offset, arenas: placed.map((here) => here.bytes) }
+}
+
+/** The offset of the tightest gap between buffers alive with `i`, or the end of the last one. */
+function smallestGap(
+  by: Int32Array,
+  length: number,
+  offset: readonly number[],
+  sizes: Float64Array,
+  starts: Int32Array,
+  ends: Int32Array,
+  i: number,
+): number {
+  const size = sizes[i]!
+  const start = starts[i]!
+  const end = ends[i]!
+  let free = 0
+  let found = -1
+  let foundGap = Number.POSITIVE_INFINITY
+  for (let k = 0; k < length; k++) {
+    const other = by[k]!
+    if (starts[other]! > end || ends[other]! < start) continue
+    const at = offset[other]!
+    const gap = at - free
+    if (gap >= size && gap < foundGap) {
+      found = free
+      foundGap = gap
+    }
+    const after = at + sizes[other]!
+    if (after > free) free = after
+  }
+  return found >= 0 ? found : free
+}
+
+function insertByOffset(by: Int32Array, length: number, offset: readonly number[], i: number): void {
+  const at = offset[i]!
+  let low = 0
+  let high = length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (offset[by[middle]!]! <= at) low = middle + 1
+    else high = middle
+  }
+  by.copyWithin(low + 1, low, length)
+  by[low] = i
+}
