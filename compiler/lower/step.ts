@@ -1,0 +1,183 @@
+import { diagnose } from '../../diagnostics/catalogue.js'
+import { DiagnosticError, type Span } from '../../diagnostics/diagnostic.js'
+import type { Loss, Masking, Phase, ResolvedExperiment } from '../resolve/resolved.js'
+import { maskedRowsBound } from './masking.js'
+import { headOwner, type Network } from './network.js'
+import type { MlpHead } from './parameters.js'
+import { type CropShape, patchesOf } from './vit.js'
+
+/**
+ * What one step of a phase consists of, before a single operation is written: its networks, the shapes of its crops
+ * and its losses with the heads they use.
+ */
+export interface StepShape {
+  /** B: images of one run of `accumulate`. */
+  readonly images: number
+  readonly microSteps: number
+  readonly student: Network
+  readonly teacher: Network
+  /** The spare average of the student, and whether the teacher is the other one. */
+  readonly keep: Network | null
+  readonly frozenTeacher: boolean
+  readonly global: CropShape
+  readonly local: CropShape | null
+  /** Crops an image. */
+  readonly globalCrops: number
+  readonly localCrops: number
+  /** Where the student's crops have patches replaced: the reference masks them with or without an iBOT loss. */
+  readonly masksStudent: boolean
+  readonly masking: Masking | null
+  /** Largest number of masked patches of a micro-batch; at least 1, so that no tensor is empty. */
+  readonly maskedRows: number
+  readonly objectives: readonly Objective[]
+}
+
+/** A loss with a weight above 0, and the heads of both networks that it compares. */
+export type Objective =
+  | {
+      readonly kind: 'dino' | 'ibot'
+      readonly name: string
+      readonly loss: Extract<Loss, { head: string }>
+      readonly studentHead: string
+      readonly teacherHead: string
+      readonly prototypes: number
+      /** Where the file says the loss. */
+      readonly span: Span | null
+    }
+  | {
+      readonly kind: 'koleo'
+      readonly name: string
+      readonly loss: Extract<Loss, { type: 'koleo' }>
+      readonly span: Span | null
+    }
+
+export function describeStep(experiment: ResolvedExperiment, phase: Phase, images: number): StepShape {
+  const { crops, backbone, masking } = experiment
+  const channels = imageChannels(experiment)
+  const teacherExperiment = teacherOf(experiment)
+  const objectives = objectivesOf(experiment, teacherExperiment)
+  const compared = objectives.filter((o) => o.kind !== 'koleo')
+  const student: Network = {
+    role: 'student',
+    backbone,
+    channels,
+    heads: headsOf(
+      experiment,
+      compared.map((o) => o.studentHead),
+    ),
+  }
+  const global = square('global', crops.global.count * images, phase.resolution)
+  const perRank = Math.max(1, Math.round(experiment.schedule.batch / experiment.hardware.ranks))
+  return {
+    images,
+    microSteps: Math.max(1, Math.round(perRank / images)),
+    student,
+    teacher: {
+      role: 'teacher',
+      backbone: teacherExperiment.backbone,
+      channels,
+      heads: headsOf(
+        teacherExperiment,
+        compared.map((o) => o.teacherHead),
+      ),
+    },
+    keep: experiment.keep === null ? null : { ...student, role: 'keep' },
+    frozenTeacher: experiment.teacher.type === 'frozen',
+    global,
+    local:
+      crops.local.count === 0 ? null : square('local', crops.local.count * images, phase.localResolution),
+    globalCrops: crops.global.count,
+    localCrops: crops.local.count,
+    masksStudent: masking?.apply === true,
+    masking,
+    maskedRows:
+      masking === null ? 1 : Math.max(1, maskedRowsBound(masking, global.count, patchesOf(global, backbone))),
+    objectives,
+  }
+}
+
+/** The experiment whose architecture the teacher has: this one, or the run that a frozen teacher comes from. */
+export function teacherOf(experiment: ResolvedExperiment): ResolvedExperiment {
+  const { teacher } = experiment
+  if (teacher.type === 'ema') return experiment
+  if (teacher.from.kind === 'run') return teacher.from.resolved
+  throw new DiagnosticError([
+    diagnose('DINO0802', spanOf(experiment, 'teacher.from'), {
+      from: teacher.from.kind === 'file' ? teacher.from.path : teacher.from.repository,
+    }),
+  ])
+}
+
+/** Of the training images; curations give colour. */
+export function imageChannels(experiment: ResolvedExperiment): number {
+  const of = (reference: NonNullable<ResolvedExperiment['data']>['train']): number => {
+    switch (reference.kind) {
+      case 'source':
+        return experiment.sources[reference.source]?.channels ?? 3
+      case 'mix':
+        return Math.max(...reference.parts.map((part) => of(part.of)))
+      case 'curation':
+        return 3
+      default:
+        return reference satisfies never
+    }
+  }
+  return experiment.data === null ? 3 : of(experiment.data.train)
+}
+
+/** Where the file says the value at `path`, or anything inside it. */
+export function spanOf(experiment: ResolvedExperiment, path: string): Span | null {
+  const exact = experiment.provenance[path]?.at
+  if (exact) return exact
+  for (const [key, value] of Object.entries(experiment.provenance))
+    if (value.at !== null && key.startsWith(`${path}.`)) return value.at
+  return null
+}
+
+function objectivesOf(experiment: ResolvedExperiment, teacher: ResolvedExperiment): Objective[] {
+  return Object.entries(experiment.loss)
+    .filter(([, loss]) => loss.weight > 0)
+    .map(([name, loss]) => {
+      const span = spanOf(experiment, `loss.${name}`)
+      if (loss.type === 'koleo') return { kind: loss.type, name, loss, span }
+      const studentHead = headOwner(experiment.head, loss.head)
+      const theirs = teacher === experiment ? loss : teacherLoss(teacher, name, loss.type)
+      const teacherHead = theirs && headOwner(teacher.head, theirs.head)
+      const prototypes = mlpHead(experiment, studentHead)?.prototypes
+      const target = teacherHead === undefined ? undefined : mlpHead(teacher, teacherHead)?.prototypes
+      if (teacherHead === undefined || prototypes === undefined || prototypes !== target)
+        throw new DiagnosticError([
+          diagnose('DINO0803', span, {
+            loss: name,
+            student: prototypes ?? 0,
+            teacher: target ?? 0,
+          }),
+        ])
+      return { kind: loss.type, name, loss, studentHead, teacherHead, prototypes, span }
+    })
+}
+
+/** A frozen teacher's head for a loss is the one that its own training used for the loss of that name, or type. */
+function teacherLoss(teacher: ResolvedExperiment, name: string, type: 'dino' | 'ibot') {
+  const named = teacher.loss[name]
+  if (named?.type === type) return named
+  for (const loss of Object.values(teacher.loss)) if (loss.type === type) return loss
+  return undefined
+}
+
+function mlpHead(experiment: ResolvedExperiment, name: string): MlpHead | undefined {
+  const head = experiment.head[name]
+  return head?.type === 'mlp' ? head : undefined
+}
+
+/** In the order in which the experiment names them. */
+function headsOf(experiment: ResolvedExperiment, used: readonly string[]): Record<string, MlpHead> {
+  const heads: Record<string, MlpHead> = {}
+  for (const [name, head] of Object.entries(experiment.head))
+    if (head.type === 'mlp' && used.includes(name)) heads[name] = head
+  return heads
+}
+
+function square(group: string, count: number, px: number): CropShape {
+  return { group, count, heightPx: px, widthPx: px }
+}

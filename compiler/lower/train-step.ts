@@ -1,0 +1,107 @@
+import type { Func, Module, ValueId } from '../ir/types.js'
+import type { Phase, ResolvedExperiment } from '../resolve/resolved.js'
+import { handOverCenter, moveCenter } from './centers.js'
+import { ema } from './ema.js'
+import { accumulated, type Inputs, openEntry } from './entry.js'
+import { lowerLosses, lowerTargets, openProjections } from './losses.js'
+import { f32 } from './network.js'
+import { adamw, clipBySubmodule, gradientName, trainedParameters } from './optimizer.js'
+import { stepState } from './state.js'
+import { describeStep, spanOf } from './step.js'
+import { seeCrops } from './views.js'
+
+/** Outputs for tests against recorded numbers; training asks for none. */
+export interface Exposed {
+  readonly gradients?: boolean
+  readonly logits?: boolean
+}
+
+/**
+ * One step of training (train/ssl_meta_arch.py, train/train.py) as two programs. `accumulate` sees one micro-batch:
+ * teacher, targets, student, losses, gradients. `update`, once a step: clip, AdamW, averages, centers.
+ */
+export function lowerTrainStep(
+  experiment: ResolvedExperiment,
+  phase: Phase,
+  imagesPerMicroBatch: number,
+  exposed: Exposed = {},
+): Module {
+  const step = describeStep(experiment, phase, imagesPerMicroBatch)
+  const { microSteps } = step
+  const trained = trainedParameters(step.student, phase, step.masksStudent)
+  const inputs: Inputs = new Map()
+  const functions: Record<string, Func> = {}
+
+  const a = openEntry('accumulate', inputs, functions)
+  const project = openProjections(a, exposed.logits === true)
+
+  // The teacher sees the global crops whole; what it makes of them is the target.
+  a.b.span = spanOf(experiment, 'teacher')
+  const teacher = seeCrops(a, step, step.teacher)
+  a.sink('output', 'features.cls', teacher.cls)
+  const targets = lowerTargets(a, step, teacher, project)
+
+  // The student sees them masked, and the local crops.
+  a.b.span = spanOf(experiment, 'backbone')
+  const student = seeCrops(a, step, step.student)
+  const { terms, health } = lowerLosses(a, step, student, targets, project)
+
+  a.b.module = 'loss'
+  const total = a.b.one(
+    'weighted_sum',
+    terms.map((term) => term.value),
+    { coefficients: terms.map(() => 1) },
+  )
+  a.b.module = 'student'
+  const parameters = trained.map((p) => student.weights(`${p.part}.${p.name}`))
+  const gradients = a.b.op('grad', [total, ...parameters], { seed: 1 / microSteps })
+
+  // Each micro-batch is what a rank would see: gradients, losses and batch centers are averaged.
+  for (const [i, p] of trained.entries()) {
+    const gradient = gradients[i] as ValueId
+    if (exposed.gradients) a.sink('output', gradientName(p), gradient)
+    accumulated(a, microSteps, gradientName(p), gradient, 'sum', 'hand over')
+  }
+  for (const { name, value } of [...terms, { name: 'total', value: total }])
+    a.sink(
+      'metric',
+      `loss.${name}`,
+      accumulated(a, microSteps, `loss.${name}`, value, 'mean', name === 'total' ? 'hand over' : 'keep'),
+    )
+  for (const { name, entropy, usage } of health) {
+    a.sink(
+      'metric',
+      `entropy.${name}`,
+      accumulated(a, microSteps, `entropy.${name}`, entropy, 'mean', 'keep'),
+    )
+    a.sink('metric', `usage.${name}`, accumulated(a, microSteps, `usage.${name}`, usage, 'mean', 'keep'))
+  }
+  for (const target of targets) handOverCenter(a, microSteps, target)
+  a.finish()
+
+  const u = openEntry('update', inputs, functions)
+  u.b.stage = 'update'
+  u.b.span = spanOf(experiment, 'optimizer')
+  const parts = clipBySubmodule(
+    u,
+    trained.map((p) => ({ parameter: p, value: u.carried(gradientName(p), f32(...p.shape)) })),
+    experiment.optimizer.clip,
+  )
+  u.b.module = 'update'
+  const finite = u.b.one('finite', [u.carried('loss.total', f32()), ...parts.map((p) => p.norm)], {})
+  u.sink('metric', 'finite', finite)
+  const updated = adamw(u, parts, finite, step.student.backbone, experiment.optimizer)
+  if (!step.frozenTeacher) ema(u, step.teacher, updated, finite)
+  if (step.keep !== null) ema(u, step.keep, updated, finite)
+  for (const target of targets) moveCenter(u, target, finite)
+  u.finish()
+
+  return {
+    name: `${experiment.name}.${experiment.variant}/${phase.name}`,
+    functions,
+    entries: ['accumulate', 'update'],
+    state: stepState(experiment, step),
+    inputs: [...inputs.values()],
+    microSteps,
+  }
+}
