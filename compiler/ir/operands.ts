@@ -119,14 +119,15 @@ export function operands(
     ])
   }
 
-  const wanted = (dtype: string, pattern: readonly Dim[]) =>
+  const wanted = (dtype: string, pattern: readonly Dim[], bound: ReadonlySet<string>) =>
     `${dtype}[${pattern
-      .map((d) => (typeof d === 'number' ? d : sizes.has(d) ? `${d} = ${sizes.get(d)}` : d))
+      .map((d) => (typeof d === 'number' ? d : bound.has(d) ? `${d} = ${sizes.get(d)}` : d))
       .join(', ')}]`
 
   const match = (i: number, dtype: 'float' | 'i32', pattern: readonly Dim[] | null): TensorType => {
     const type = all[i]
-    const expected = () => (pattern ? wanted(dtype === 'float' ? 'f32' : 'i32', pattern) : dtype)
+    const bound = new Set(sizes.keys())
+    const expected = () => (pattern ? wanted(dtype === 'float' ? 'f32' : 'i32', pattern, bound) : dtype)
     if (!type) return fail(i, expected())
     if ((type.dtype === 'i32') !== (dtype === 'i32')) return fail(i, expected())
     if (!pattern) return type
