@@ -11,13 +11,10 @@ import type { StepShape } from './step.js'
  */
 export function stepState(experiment: ResolvedExperiment, step: StepShape): StateTensor[] {
   const { teacher, optimizer } = experiment
+  const parameters = networkParameters(step.student)
   const student = networkState(step.student, (p) => studentInit(experiment, p)).map((tensor, i) => ({
     ...tensor,
-    optimizer: optimizerGroup(
-      networkParameters(step.student)[i] as NetworkParameter,
-      step.student.backbone,
-      optimizer,
-    ),
+    optimizer: optimizerGroup(parameters[i] as NetworkParameter, step.student.backbone, optimizer),
   }))
   const copied = (p: NetworkParameter): Initializer => ({ kind: 'copy', of: `student.${p.part}.${p.name}` })
   return [
