@@ -46,32 +46,45 @@ interface Open {
 /**
  * Pairs braces. Where they do not balance, indentation tells which block lacks one or has one too many: a block ends
  * before the first line that is not indented deeper than its header. Balanced braces are left alone, however the
- * text is indented.
+ * text is indented, unless a header without its `{` shows that they balance by accident.
  */
 export function balance(tokens: Tokens): Balanced {
   const inImport = importBraces(tokens)
   const surplus = count(tokens, inImport)
-  if (surplus === 'balanced') return { tokens, tooMany: [] }
+  const free = repair(tokens, inImport, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+  const trusted = free.oddities === 0 && free.repairs <= (surplus === 'balanced' ? 0 : Math.abs(surplus)) + 4
+  if (surplus === 'balanced') return trusted && free.lostOpeners > 0 ? free : { tokens, tooMany: [] }
+  // As few repairs as the numbers of braces ask for, if the result agrees with the indentation.
+  const few = repair(tokens, inImport, Math.max(0, surplus), Math.max(0, -surplus))
+  return few.oddities > 0 && trusted ? free : few
+}
 
+interface Repaired extends Balanced {
+  readonly repairs: number
+  /** Headers whose `{` was put in. */
+  readonly lostOpeners: number
+  /** Lines whose indentation contradicts the result. */
+  readonly oddities: number
+}
+
+/** Pairs braces by indentation, with at most `missing` braces put in and `extra` left out (or openers put in). */
+function repair(tokens: Tokens, inImport: ReadonlySet<number>, missing: number, extra: number): Repaired {
   const result: IToken[] = []
   const tooMany: IToken[] = []
   const stack: Open[] = []
-  // Only as many repairs as the numbers of braces ask for, so that sloppy indentation elsewhere does no harm.
-  let missing = surplus < 0 ? 0 : surplus === 0 ? Number.POSITIVE_INFINITY : surplus
-  let extra = surplus > 0 ? 0 : surplus === 0 ? Number.POSITIVE_INFINITY : -surplus
+  let repairs = 0
+  let lostOpeners = 0
+  let oddities = 0
   let indent = 1
   let depth = 0
-  let virtualOpenBefore = -1
+  /** Index of the token before which a lost `{` goes in. */
+  let lostBefore = -1
 
-  const closeMissing = () => {
+  const close = () => {
     stack.pop()
     result.push(virtual(t.RCurly, result.at(-1)!))
     missing--
-  }
-  const openMissing = (line: number) => {
-    stack.push({ indent, line })
-    result.push(virtual(t.LCurly, result.at(-1)!))
-    extra--
+    repairs++
   }
 
   tokens.forEach((token, i) => {
@@ -79,50 +92,59 @@ export function balance(tokens: Tokens): Balanced {
     const column = token.startColumn!
     const closesBlock = token.tokenType === t.RCurly && !inImport.has(i)
     if (token.tokenType === t.EndOfFile) {
-      while (stack.length > 0) closeMissing()
+      while (stack.length > 0) close()
       result.push(token)
       return
     }
     const starts = leading && startsStatement(tokens, i)
     if (starts) depth = 0
     if (leading && depth === 0) {
-      if (!closesBlock && extra > 0 && isHeaderWithoutBrace(tokens, i)) virtualOpenBefore = lineEnd(tokens, i)
-      else if (!closesBlock && starts)
-        while (missing > 0 && stack.length > 0 && stack.at(-1)!.indent >= column) closeMissing()
+      const lost = !closesBlock && extra > 0 && isHeaderWithoutBrace(tokens, i)
+      if (lost) lostBefore = lineEnd(tokens, i)
+      if (lost || (starts && !closesBlock)) {
+        while (missing > 0 && stack.length > 0 && stack.at(-1)!.indent >= column) close()
+        if (stack.length > 0 && stack.at(-1)!.indent >= column) oddities++
+      }
       indent = column
     }
     if (closesBlock) {
       if (leading)
         while (
           missing > 0 &&
-          stack.at(-1) &&
+          stack.length > 0 &&
           stack.at(-1)!.indent > column &&
           stack.some((b) => b.indent === column)
         )
-          closeMissing()
+          close()
       const top = stack.at(-1)
-      const tooManyHere =
+      const surplusHere =
         !top ||
         (extra > 0 &&
           (leading ? top.indent < column : top.line < token.startLine! && closedLater(tokens, i, top)))
-      if (tooManyHere) {
+      if (surplusHere) {
         tooMany.push(token)
         extra--
+        repairs++
         return
       }
+      if (leading && top.indent !== column) oddities++
       stack.pop()
     } else if (token.tokenType === t.LCurly && !inImport.has(i))
       stack.push({ indent, line: token.startLine! })
     else if (isOpener(token)) depth++
     else if (isCloser(token)) depth = Math.max(0, depth - 1)
-    if (extra > 0 && virtualOpenBefore < 0) virtualOpenBefore = lostBraceOnLine(tokens, i, stack.at(-1))
+    if (extra > 0 && lostBefore < 0) lostBefore = lostBraceOnLine(tokens, i, stack.at(-1))
     result.push(token)
-    if (virtualOpenBefore === i + 1) {
-      openMissing(token.startLine!)
-      virtualOpenBefore = -1
+    if (lostBefore === i + 1) {
+      stack.push({ indent, line: token.startLine! })
+      result.push(virtual(t.LCurly, token))
+      extra--
+      repairs++
+      lostOpeners++
+      lostBefore = -1
     }
   })
-  return { tokens: result, tooMany }
+  return { tokens: result, tooMany, repairs, lostOpeners, oddities }
 }
 
 /** The braces of imports are brackets: they end with their statement, whatever blocks do. */

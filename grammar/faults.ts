@@ -70,7 +70,7 @@ export function explain(refused: Refused): Diagnostic {
     return paramFault(refused, found)
   if (error.name === 'NoViableAltException' && rule !== 'path' && rule !== 'fromWord')
     return valueMissing(refused, found, previous)
-  if (opener !== null) return insideBrackets(refused, found, opener)
+  if (opener !== null) return commaTooMany(found, previous) ?? insideBrackets(refused, found, opener)
   if (kind === 'header') return headerFault(refused, found, previous)
   if (rule === 'path')
     return diagnose(
@@ -214,11 +214,13 @@ function noEquals({ tokens, extent, end, file }: Refused, found: Found, previous
           help: [`\`${first.image}\` cannot be the name of a field`],
         },
       )
+    const operator = [t.Plus, t.Minus, t.Star, t.Slash, t.ArrowTo, t.DotDot].includes(first.tokenType)
     return diagnose(
       'DINO0105',
       found.span,
       { found: found.shown },
       {
+        notes: operator ? ['a statement ends with its line, except inside ( ) and [ ], and before `|>`'] : [],
         help: ['a statement is `field = value`, `kind name { ... }` or `drop path`'],
       },
     )
@@ -335,7 +337,8 @@ function reservedWord({ kind, error }: Refused, found: Found, previous: IToken |
   return null
 }
 
-function valueMissing({ tokens }: Refused, found: Found, previous: IToken | null): Diagnostic {
+/** `[1,,2]`, `[,1]` */
+function commaTooMany(found: Found, previous: IToken | null): Diagnostic | null {
   const isComma = (token: IToken | null) => token?.tokenType === t.Comma
   if (!found.ended && isComma(found.token) && previous && (isComma(previous) || isOpener(previous)))
     return diagnose(
@@ -347,6 +350,12 @@ function valueMissing({ tokens }: Refused, found: Found, previous: IToken | null
         fixes: [{ title: 'delete the comma', span: found.span, replacement: '' }],
       },
     )
+  return null
+}
+
+function valueMissing({ tokens }: Refused, found: Found, previous: IToken | null): Diagnostic {
+  const comma = commaTooMany(found, previous)
+  if (comma) return comma
   const help: string[] = []
   if (previous?.tokenType === t.PipeTo && found.ended) help.push('put `|>` at the beginning of the next line')
   else if (found.ended && onNewLine(tokens, found.at) && previous && previous.tokenType !== t.Equals)

@@ -18,6 +18,7 @@ const openers: ReadonlyMap<unknown, unknown> = new Map([
   [t.LSquare, t.RSquare],
 ])
 const closers: ReadonlySet<unknown> = new Set([t.RParen, t.RSquare])
+const literals: ReadonlySet<unknown> = new Set([t.TextLiteral, t.NumberLiteral, t.BadNumber])
 const words: ReadonlySet<unknown> = new Set([t.Name, t.NameAt, ...t.reservedWords])
 
 export const isOpener = (token: IToken) => openers.has(token.tokenType)
@@ -33,7 +34,8 @@ export function startsStatement(tokens: Tokens, i: number): boolean {
   const first = tokens[i]!
   if (first.tokenType === t.EndOfFile || first.tokenType === t.RCurly || starters.has(first.tokenType))
     return true
-  if (!isWord(first)) return false
+  if (!isWord(first))
+    return onNewLine(tokens, i) && literals.has(first.tokenType) && tokens[i + 1]!.tokenType === t.Equals
   if (first.tokenType === t.OverWord || first.tokenType === t.WhereWord || first.tokenType === t.ExtendsWord)
     return tokens[i + 1]!.tokenType === t.Equals
   let j = i + 1

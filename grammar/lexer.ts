@@ -6,9 +6,11 @@ import { tokenSpan, within } from './spans.js'
 import { readText } from './text.js'
 import {
   allTokens,
+  BadName,
   BadNumber,
   Comma,
   HashComment,
+  Name,
   Semicolon,
   SingleQuoted,
   Stray,
@@ -64,6 +66,13 @@ export function lex(text: string, file: string): Lexed {
         // a run of them (`&&`) is one fault
         if (strayEnd !== span.start) fault(stray(token.image, span))
         strayEnd = span.end
+        break
+      }
+      case BadName: {
+        const at = token.image.search(/[^\0-\x7f]/)
+        const letter = String.fromCodePoint(token.image.codePointAt(at)!)
+        fault(stray(letter, within(span, at, letter.length)))
+        tokens.push({ ...token, tokenType: Name, tokenTypeIdx: Name.tokenTypeIdx! })
         break
       }
       case Semicolon:

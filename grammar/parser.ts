@@ -189,7 +189,8 @@ class FileReader {
           : guess.kind !== 'import' && guess.kind !== 'param')
       return { statement: fits ? [guess, ...rest] : rest, incomplete: !fits }
     }
-    return { statement: [lexical ? poison(parsed, lexical) : parsed], incomplete: false }
+    const whole = lexical ? poison(parsed, lexical) : parsed
+    return { statement: whole && [whole], incomplete: whole === null }
   }
 
   private read(kind: Exclude<StatementKind, 'header'>): Import | Param | Drop | Assignment {
@@ -544,16 +545,23 @@ function isHarmless(fault: LexicalFault): boolean {
   return fault.diagnostic.code === 'DINO0003' || /^[;#]/.test(fault.image)
 }
 
-function poison<S extends Import | Param | Drop | Assignment>(statement: S, fault: LexicalFault): S {
+/** A statement with a fault in its characters: its value is not to be trusted, nor is its path if that has the fault. */
+function poison(
+  statement: Import | Param | Drop | Assignment,
+  fault: LexicalFault,
+): Import | Param | Drop | Assignment | null {
   if (isHarmless(fault) || fault.span.start >= statement.span.end) return statement
   switch (statement.kind) {
     case 'assignment':
+      if (fault.span.start < statement.path.span.end) return null
       return { ...statement, value: { kind: 'bad', span: statement.value.span } }
     case 'import':
     case 'param':
       return { ...statement, poisoned: true }
+    case 'drop':
+      return null
     default:
-      return statement
+      return statement satisfies never
   }
 }
 

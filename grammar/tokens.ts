@@ -39,6 +39,23 @@ export const reservedWords: readonly TokenType[] = [
   NotWord,
 ]
 
+/** A word with letters that names cannot have: reported, then read as a name, so that its statement keeps its form. */
+const foreignWord = /[\p{L}\p{M}_][\p{L}\p{M}\p{Nd}_]*/uy
+/** One of each class of characters that Chevrotain's lexer tells apart: 0-255, then blocks of 255. */
+const anyCharacter: number[] = Array.from({ length: 256 + 257 }, (_, i) =>
+  i < 256 ? i : Math.max(256, (i - 255) * 255),
+)
+export const BadName = createToken({
+  name: 'BadName',
+  start_chars_hint: anyCharacter,
+  line_breaks: false,
+  pattern: (text, offset) => {
+    foreignWord.lastIndex = offset
+    const word = foreignWord.exec(text)
+    return word && /[^\0-\x7f]/.test(word[0]) ? word : null
+  },
+})
+
 const digits = '[0-9](?:_?[0-9])*'
 const mantissa = `(?:${digits}(?:\\.${digits})?|\\.${digits})`
 /** `12`, `131_072`, `.5`, `1e-5`, `10k` (k, M, G touch the number and end there: `40GiB` is 40 and a unit). */
@@ -111,6 +128,7 @@ export const Semicolon = createToken({ name: 'Semicolon', pattern: ';' })
 /** Any other character, whole code points. */
 export const Stray = createToken({
   name: 'Stray',
+  start_chars_hint: anyCharacter,
   pattern: /[\uD800-\uDBFF][\uDC00-\uDFFF]|[\s\S]/,
   line_breaks: false,
 })
@@ -128,6 +146,7 @@ export const allTokens: TokenType[] = [
   BlockComment,
   UnclosedComment,
   HashComment,
+  BadName,
   ...reservedWords,
   NameAt,
   Name,
