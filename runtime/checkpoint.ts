@@ -23,8 +23,6 @@ export interface Manifest {
   /** Instruction set or library; empty where the device names none. */
   readonly isa: string
   readonly numericsVersion: number
-  /** Length in bytes of each log at this step: what follows is repeated after a resume. */
-  readonly logs: Readonly<Record<string, number>>
   readonly monitors: MonitorCounts
   readonly tensors: Readonly<Record<string, TensorRecord>>
 }

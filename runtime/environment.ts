@@ -19,11 +19,16 @@ export interface Environment {
     readonly cores: number
     readonly memoryBytes: number
   }
-  readonly threads: number
-  readonly loaders: number
+  /** Null: all cores. */
+  readonly threads: number | null
+  readonly loaders: number | null
 }
 
-export function describeEnvironment(device: Device, threads: number, loaders: number): Environment {
+export function describeEnvironment(
+  device: Device,
+  threads: number | null,
+  loaders: number | null,
+): Environment {
   const { isa, description } = device.capabilities()
   return {
     formatVersion: 1,

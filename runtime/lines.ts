@@ -2,8 +2,9 @@ import type { EvaluationLine, LineTime, TrainingLine } from './events.js'
 import { entropy } from './monitors.js'
 import type { Metrics, StepResult } from './run.js'
 
-/** `metrics` as the plan names them: `loss.dino_local`, `grad_norm.backbone`, `entropy.ibot`, `usage.ibot`. */
-export function trainingLine(result: StepResult, metrics: Metrics, time: LineTime): TrainingLine {
+/** Metrics have the plan's names: `loss.dino_local`, `grad_norm.backbone`, `entropy.ibot`, `usage.ibot`. */
+export function trainingLine(result: StepResult, time: LineTime): TrainingLine {
+  const { metrics } = result
   const values = result.span.values(result.step)
   return {
     step: result.step,

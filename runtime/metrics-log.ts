@@ -4,32 +4,46 @@ import { replaceFile, writeFault } from './durable.js'
 import type { EvaluationLine, TrainingLine } from './events.js'
 
 /**
- * metrics.jsonl: one object a line, training lines and evaluation lines in the order they arose. Two runs of one
- * identity give the same file, interrupted or not, but for the object `time` of each line.
+ * metrics.jsonl: one object a line, training lines and evaluation lines in the order they arose: the evaluation of
+ * the state after s updates stands before the training line of step s. Two runs of one identity give the same file,
+ * interrupted or not, but for the object `time` of each line. health.jsonl has the same form.
  */
-export interface MetricsLog {
-  append(line: TrainingLine | EvaluationLine): void
-  /** Writes out what is pending and fsyncs; returns the length of the file in bytes, which a checkpoint remembers. */
-  sync(): Promise<number>
+export interface Log {
+  append(line: MetricsLine | HealthLine): void
+  /** Writes out what is pending and fsyncs. */
+  sync(): Promise<void>
   close(): Promise<void>
 }
 
-/** Opens for appending after `bytes`, the length at the checkpoint that a run resumes from; 0 starts over. */
-export async function openMetricsLog(path: string, bytes: number): Promise<MetricsLog> {
+interface LogLine {
+  readonly step: number
+}
+export type MetricsLine = TrainingLine | EvaluationLine
+
+/** What the monitors saw: `entropy.dino`, `usage.ibot`. */
+export interface HealthLine extends LogLine {
+  readonly phase: string
+  readonly measures: Readonly<Record<string, number>>
+}
+
+export function isEvaluation(line: LogLine): line is EvaluationLine {
+  return 'eval' in line
+}
+
+/** Opens for appending what follows the state after `step` updates; whatever an interrupted run wrote beyond is cut. */
+export async function openLog(path: string, step: number): Promise<Log> {
   let handle: FileHandle
   try {
+    await cutBack(path, step)
     handle = await fs.open(path, 'a')
-    await handle.truncate(bytes)
   } catch (error) {
     throw writeFault(error, path)
   }
-  let length = bytes
   let pending: Promise<void> = Promise.resolve()
   let fault: unknown = null
   return {
     append(line) {
       const text = `${JSON.stringify(line)}\n`
-      length += Buffer.byteLength(text)
       pending = pending
         .then(() => handle.appendFile(text))
         .catch((error: unknown) => {
@@ -44,7 +58,6 @@ export async function openMetricsLog(path: string, bytes: number): Promise<Metri
       } catch (error) {
         throw writeFault(error, path)
       }
-      return length
     },
     async close() {
       await pending
@@ -53,46 +66,67 @@ export async function openMetricsLog(path: string, bytes: number): Promise<Metri
   }
 }
 
-export type MetricsLine = TrainingLine | EvaluationLine
-
-export function isEvaluation(line: MetricsLine): line is EvaluationLine {
-  return 'eval' in line
-}
-
-/** Whole lines of the first `bytes` bytes; a torn last line is left out. */
-export async function readMetrics(path: string, bytes?: number): Promise<MetricsLine[]> {
-  let text: string
-  try {
-    const content = await fs.readFile(path)
-    text = content.subarray(0, bytes ?? content.length).toString('utf8')
-  } catch {
-    return []
-  }
-  const lines: MetricsLine[] = []
+/** Whole lines; a torn last line is left out. */
+export async function readLog<L extends LogLine = MetricsLine>(path: string): Promise<L[]> {
+  const text = await fs.readFile(path, 'utf8').catch(() => '')
+  const lines: L[] = []
   for (const line of text.split('\n')) {
-    if (line === '') continue
-    try {
-      lines.push(JSON.parse(line) as MetricsLine)
-    } catch {
-      break
-    }
+    const parsed = parseLine(line)
+    if (parsed === null) break
+    lines.push(parsed as L)
   }
   return lines
 }
 
+function parseLine(text: string): LogLine | null {
+  try {
+    const line = JSON.parse(text) as LogLine | null
+    return line !== null && typeof line.step === 'number' ? line : null
+  } catch {
+    return null
+  }
+}
+
+async function cutBack(path: string, step: number): Promise<void> {
+  const text = await fs.readFile(path, 'utf8').catch(() => '')
+  let keep = 0
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf('\n', at)
+    const line = end < 0 ? null : parseLine(text.slice(at, end))
+    if (line === null || line.step > step || (line.step === step && !isEvaluation(line))) break
+    at = end + 1
+    keep = at
+  }
+  if (keep < text.length) await fs.truncate(path, Buffer.byteLength(text.slice(0, keep)))
+}
+
 /**
- * Adds an evaluation that came later to the file of a finished run, where an undisturbed run of today's file would
- * have it: in the line of its step, or a line of its own before the training line of that step.
+ * Puts evaluations that came later into the file where an undisturbed run of today's file would have them. What
+ * stands there under names of `fresh` is taken out: results of another protocol.
  */
-export async function mergeEvaluation(path: string, added: EvaluationLine): Promise<void> {
-  const lines = await readMetrics(path)
-  const same = lines.findIndex((line) => isEvaluation(line) && line.step === added.step)
-  if (same >= 0) {
-    const line = lines[same] as EvaluationLine
-    lines[same] = { ...line, eval: { ...line.eval, ...added.eval } }
-  } else {
-    const after = lines.findIndex((line) => !isEvaluation(line) && line.step >= added.step)
-    lines.splice(after < 0 ? lines.length : after, 0, added)
+export async function mergeEvaluations(
+  path: string,
+  added: readonly EvaluationLine[],
+  fresh: ReadonlySet<string>,
+): Promise<void> {
+  const lines: MetricsLine[] = []
+  for (const line of await readLog(path)) {
+    if (!isEvaluation(line)) {
+      lines.push(line)
+      continue
+    }
+    const kept = Object.entries(line.eval).filter(([name]) => !fresh.has(name))
+    if (kept.length > 0) lines.push({ ...line, eval: Object.fromEntries(kept) })
+  }
+  for (const line of added) {
+    const same = lines.findIndex((other) => isEvaluation(other) && other.step === line.step)
+    if (same >= 0) {
+      const other = lines[same] as EvaluationLine
+      lines[same] = { ...other, eval: { ...other.eval, ...line.eval } }
+    } else {
+      const after = lines.findIndex((other) => !isEvaluation(other) && other.step >= line.step)
+      lines.splice(after < 0 ? lines.length : after, 0, line)
+    }
   }
   await replaceFile(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 }

@@ -38,6 +38,9 @@ export interface RunRecord {
   readonly step: number
   readonly steps: number
   readonly failure: Diagnostic | null
+  /** Null before two steps were timed. */
+  readonly imagesPerSecond: number | null
+  readonly peakRssBytes: number
 }
 
 export function experimentDirectory(runsRoot: string, experiment: string): string {

@@ -78,16 +78,6 @@ export const run = {
     'the native device is not built',
     (a) => `the native device is not available (${a.reason}): this runs on wasm, several times slower`,
   ),
-  DINO1042: entry<{ device: string; known: string }>(
-    'error',
-    'unknown device',
-    (a) => `unknown device \`${a.device}\`: there is ${a.known}`,
-  ),
-  DINO1043: entry<{ device: string; reason: string }>(
-    'error',
-    'a device is not available here',
-    (a) => `device \`${a.device}\` is not available: ${a.reason}`,
-  ),
   DINO1044: entry<{ evaluation: string; type: string }>(
     'error',
     'an evaluation of this type cannot be run yet',

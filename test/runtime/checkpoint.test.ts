@@ -51,7 +51,6 @@ const at = (step: number): Position => ({
   device: 'test',
   isa: 'none',
   numericsVersion: 1,
-  logs: { 'metrics.jsonl': step * 10 },
   monitors: { collapse: 2 },
 })
 

@@ -33,6 +33,7 @@ const record = (identity: string): RunRecord => ({
     variant: 'full',
   },
   ...{ seed: 0, status: 'finished', step: 3, steps: 3, failure: null },
+  ...{ imagesPerSecond: 10, peakRssBytes: 1e8 },
 })
 
 test('the identity follows configuration, data and seed', () => {

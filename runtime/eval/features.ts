@@ -1,0 +1,85 @@
+import type { Plan } from '../../compiler/plan/plan.js'
+import type { Device, State } from '../devices/device.js'
+
+/** Images of an evaluation, whole and in a fixed order; no augmentation. */
+export interface ImageSet {
+  /** Hash of names, labels and contents. */
+  readonly identity: string
+  /** Relative to their source. */
+  readonly names: readonly string[]
+  /** Class of each image, -1 where it has none. */
+  readonly labels: Int32Array
+  readonly classes: readonly string[]
+  /** What the split keeps together, where it says so. */
+  readonly groups: readonly string[] | null
+  /** `[images, channels, px, px]`, normalised: resized and cut as the protocol says. */
+  read(images: readonly number[], px: number): Promise<Float32Array>
+}
+
+export interface FeatureRequest {
+  readonly plan: Plan
+  readonly resolutionPx: number
+  /** `features.cls`, `features.patches` */
+  readonly outputs: readonly string[]
+  /** Rows of the set, in the order of the result. */
+  readonly images: readonly number[]
+  /** Called after each batch with the images done; false abandons the rest. */
+  readonly progress: (done: number) => boolean
+}
+
+/**
+ * Runs a feature plan over images of a set. Binds to the training state and only reads it. Returns for each output
+ * `[images, ...]` row after row, or null where it was abandoned.
+ */
+export async function extractFeatures(
+  device: Device,
+  state: State,
+  set: ImageSet,
+  request: FeatureRequest,
+): Promise<Record<string, Float32Array> | null> {
+  const { plan, images, outputs } = request
+  const input = plan.inputs.find((i) => i.generator.kind === 'images')
+  const program = plan.programs[0]
+  if (input === undefined || program === undefined)
+    throw new RangeError(`plan ${plan.name} takes no images: it extracts no features`)
+  const executable = await device.load(plan, state)
+  try {
+    const features: Record<string, Float32Array> = {}
+    let reading = read(set, images, 0, plan.images, request.resolutionPx)
+    for (let start = 0; start < images.length; start += plan.images) {
+      const batch = await reading
+      const next = start + plan.images
+      // Decoding of the next batch goes on while this one is computed.
+      reading = next < images.length ? read(set, images, next, plan.images, request.resolutionPx) : reading
+      reading.catch(() => {})
+      await executable.writeInputs({ [input.name]: batch })
+      await executable.run(program.name)
+      const count = Math.min(plan.images, images.length - start)
+      for (const name of outputs) {
+        const values = await executable.output(name)
+        const each = values.length / plan.images
+        features[name] ??= new Float32Array(images.length * each)
+        features[name].set(values.subarray(0, count * each), start * each)
+      }
+      if (!request.progress(start + count)) return null
+    }
+    return features
+  } finally {
+    await executable.close()
+  }
+}
+
+/** A batch of exactly `count`: the last one is filled up with its own last image. */
+async function read(
+  set: ImageSet,
+  images: readonly number[],
+  start: number,
+  count: number,
+  px: number,
+): Promise<Float32Array> {
+  const last = images.length - 1
+  return set.read(
+    Array.from({ length: count }, (_, i) => images[Math.min(start + i, last)]!),
+    px,
+  )
+}

@@ -1,0 +1,266 @@
+import type { Monitor, RunSpec } from '../compiler/plan/run-spec.js'
+import { diagnose } from '../diagnostics/catalogue.js'
+import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import { type Checkpoint, type Shapes, writeCheckpoint } from './checkpoint.js'
+import type { Device, State } from './devices/device.js'
+import { replaceJson } from './durable.js'
+import type { EvalFile, Measured } from './eval/eval-file.js'
+import { evaluate, type PreparedEvaluation } from './eval/evaluate.js'
+import type { EvaluationLine, LineTime } from './events.js'
+import type { Job, RunData, Settings } from './job.js'
+import { evaluationScalars, lineScalars, nonFinite, stepMeasures, trainingLine } from './lines.js'
+import type { Log } from './metrics-log.js'
+import { type MonitorCounts, watch } from './monitors.js'
+import type { StepResult, Training } from './run.js'
+import { type RunFiles, type RunRecord, writeRecord } from './run-directory.js'
+import { type Clock, toSteps } from './schedule.js'
+import type { EventFile } from './tfevents.js'
+import { type PhaseSpan, phaseBefore, totalSteps } from './timeline.js'
+
+/** A run with everything it holds open. The fields that change are all here, none elsewhere. */
+export interface Session {
+  readonly job: Job
+  readonly settings: Settings
+  readonly files: RunFiles
+  readonly identity: string
+  readonly dataIdentity: string
+  readonly data: RunData
+  readonly device: Device
+  readonly state: State
+  readonly shapes: Shapes
+  readonly clock: Clock
+  readonly spans: readonly PhaseSpan[]
+  readonly evaluations: readonly PreparedEvaluation[]
+  /** Names of those that this run never had, or had with another protocol. */
+  readonly fresh: ReadonlySet<string>
+  readonly events: EventFile
+  /** Opened when training starts: what came before belongs at the head of the file. */
+  logs: { readonly metrics: Log; readonly health: Log } | null
+  /** What an earlier process left. */
+  readonly before: RunRecord | null
+  /** Updates that the state had when this process took over. */
+  readonly fromStep: number
+  evalFile: EvalFile
+  /** The step of the newest checkpoint; -1: none. */
+  saved: number
+  monitors: MonitorCounts
+  failure: Diagnostic | null
+  /** The first step of a process and of a phase warms up and is not counted. */
+  measuredImages: number
+  measuredSeconds: number
+  peakRssBytes: number
+}
+
+/** What the training loop asks for, answered from the session. */
+export function trainingOf(session: Session): Training {
+  const { job, settings, spans } = session
+  const steps = totalSteps(spans)
+  const checkpointEvery = Math.max(1, toSteps(job.spec.checkpoint.every, session.clock))
+  const checkpointDue = (step: number): boolean =>
+    session.saved !== step && (step === steps || step % checkpointEvery === 0)
+  return {
+    device: session.device,
+    state: session.state,
+    spans,
+    plan: (span) => job.plans[span.phase.plan]!,
+    resetMoments: () => resetMoments(session),
+    openInputs: (span, step) => session.data.open(span, step),
+    pauses: (step) => settings.stopping() || checkpointDue(step) || dueEvaluations(session, step).length > 0,
+    async between(step) {
+      const due = dueEvaluations(session, step)
+      if (due.length > 0) {
+        const line = await measure(session, due, step)
+        if (line !== null) session.logs?.metrics.append(line)
+      }
+      if (checkpointDue(step) || settings.stopping() || session.failure !== null) await save(session, step)
+      return session.failure === null && !settings.stopping()
+    },
+    report: (result) => report(session, result),
+  }
+}
+
+async function resetMoments({ job, state }: Session): Promise<void> {
+  for (const tensor of job.spec.state)
+    if (tensor.role === 'moment')
+      await state.write(tensor.name, new Float32Array(tensor.shape.reduce((a, b) => a * b, 1)))
+}
+
+/** A step's line, its monitors; the number of updates that the state has, where the run must end. */
+async function report(session: Session, result: StepResult): Promise<number | null> {
+  const { settings, logs } = session
+  const bad = nonFinite(result.metrics)
+  if (bad !== null) {
+    session.failure = diagnose(
+      'DINO1036',
+      null,
+      { term: bad.term, step: result.step, value: String(bad.value), kept: result.step },
+      { help: ['lower schedule lr, lengthen its warmup, or raise optimizer eps; then run again'] },
+    )
+    return result.step
+  }
+  const rss = process.memoryUsage.rss()
+  session.peakRssBytes = Math.max(session.peakRssBytes, rss)
+  const images = session.job.spec.batch.images
+  const line = trainingLine(result, {
+    ...clockNow(result.seconds),
+    images_per_second: images / result.seconds,
+    waited_seconds: result.waitedSeconds,
+    rss_bytes: rss,
+  })
+  const measures = stepMeasures(result.metrics)
+  logs?.metrics.append(line)
+  logs?.health.append({ step: line.step, phase: line.phase, measures })
+  session.events.scalars(line.step, { ...lineScalars(line), ...healthScalars(measures) })
+  if (result.step !== session.fromStep && result.step !== result.span.start) {
+    session.measuredImages += images
+    session.measuredSeconds += result.seconds
+  }
+  const imagesPerSecond = throughput(session) ?? images / result.seconds
+  settings.emit({ type: 'step', line, steps: totalSteps(session.spans), imagesPerSecond })
+  watchMeasures(session, result.step, measures)
+  return session.failure === null ? null : result.step + 1
+}
+
+/** Where this process trained nothing, what an earlier one measured. */
+export function throughput(session: Session): number | null {
+  const { measuredImages, measuredSeconds, before } = session
+  return measuredSeconds > 0 ? measuredImages / measuredSeconds : (before?.imagesPerSecond ?? null)
+}
+
+function healthScalars(measures: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(measures).map(([name, value]) => [`health/${name.replace('.', '_')}`, value]),
+  )
+}
+
+function watchMeasures(session: Session, step: number, measures: Readonly<Record<string, number>>): void {
+  const from = (monitor: Monitor): number => toSteps(monitor.from, session.clock)
+  const verdict = watch(session.job.spec.monitors, from, session.monitors, step, measures)
+  session.monitors = verdict.counts
+  for (const diagnostic of verdict.diagnostics) session.settings.emit({ type: 'diagnostic', diagnostic })
+  session.failure ??= verdict.stop
+}
+
+/** Writes the state after `step` updates, and how far the run is. */
+export async function save(session: Session, step: number): Promise<Checkpoint | null> {
+  if (session.saved === step) return null
+  const { job, device, files, logs } = session
+  const from = performance.now()
+  await logs?.metrics.sync()
+  await logs?.health.sync()
+  const written = await writeCheckpoint(
+    files.checkpoints,
+    session.state,
+    session.shapes,
+    {
+      identity: session.identity,
+      step,
+      device: device.name,
+      isa: device.capabilities().isa ?? '',
+      numericsVersion: job.spec.numericsVersion,
+      monitors: session.monitors,
+    },
+    job.spec.checkpoint.keep,
+  )
+  session.saved = step
+  await writeRecord(files, recordOf(session, 'running', step))
+  const seconds = (performance.now() - from) / 1000
+  session.settings.emit({ type: 'checkpoint', step, bytes: written.bytes, seconds })
+  return written
+}
+
+export function recordOf(session: Session, status: RunRecord['status'], step: number): RunRecord {
+  const { spec } = session.job
+  return {
+    formatVersion: 1,
+    identity: session.identity,
+    configIdentity: spec.configIdentity,
+    dataIdentity: session.dataIdentity,
+    experiment: spec.experiment,
+    variant: spec.variant,
+    seed: spec.seed,
+    status,
+    step,
+    steps: totalSteps(session.spans),
+    failure: session.failure,
+    imagesPerSecond: throughput(session),
+    peakRssBytes: session.peakRssBytes,
+  }
+}
+
+/** Those that are measured after `step` updates and have not been yet. */
+function dueEvaluations(session: Session, step: number): PreparedEvaluation[] {
+  if (step === 0) return []
+  const last = step === totalSteps(session.spans)
+  return session.evaluations.filter(({ evaluation }) => {
+    const every = evaluation.protocol.every
+    const due = last || (every !== null && step % Math.max(1, toSteps(every, session.clock)) === 0)
+    return due && !session.evalFile.evaluations[evaluation.name]!.history.some((h) => h.step === step)
+  })
+}
+
+/** Measures, keeps the results in eval.json, and gives the line for metrics.jsonl; null where it was abandoned. */
+export async function measure(
+  session: Session,
+  due: readonly PreparedEvaluation[],
+  step: number,
+): Promise<EvaluationLine | null> {
+  const { job, settings, spans } = session
+  const from = performance.now()
+  const results: Record<string, Measured> = {}
+  const measures: Record<string, number> = {}
+  for (const prepared of due) {
+    const { name } = prepared.evaluation
+    const result = await evaluate(
+      {
+        device: session.device,
+        state: session.state,
+        plan: (features) => job.plans[features.plan]!,
+        progress(done, of) {
+          settings.emit({ type: 'evaluating', step, name, done, of })
+          return !settings.stopping()
+        },
+      },
+      prepared,
+    )
+    if (result === null) return null
+    results[name] = result.measured
+    Object.assign(measures, result.measures)
+  }
+  const line: EvaluationLine = {
+    step,
+    phase: phaseBefore(spans, step).phase.name,
+    eval: Object.fromEntries(Object.entries(results).map(([name, { metrics }]) => [name, metrics])),
+    time: clockNow((performance.now() - from) / 1000),
+  }
+  await keepResults(session, step, results)
+  session.events.scalars(step, { ...evaluationScalars(line), ...healthScalars(measures) })
+  settings.emit({ type: 'evaluation', line })
+  if (step > 0) watchMeasures(session, step, measures)
+  return line
+}
+
+async function keepResults(session: Session, step: number, results: Record<string, Measured>): Promise<void> {
+  const last = totalSteps(session.spans)
+  const evaluations = { ...session.evalFile.evaluations }
+  for (const [name, measured] of Object.entries(results)) {
+    const record = evaluations[name]!
+    const history = [...record.history.filter((h) => h.step !== step), { step, metrics: measured.metrics }]
+    evaluations[name] = {
+      ...record,
+      untrained: step === 0 ? measured : record.untrained,
+      trained: step === last ? measured : record.trained,
+      history: history.sort((a, b) => a.step - b.step),
+    }
+  }
+  session.evalFile = { ...session.evalFile, evaluations }
+  await replaceJson(session.files.evaluation, session.evalFile)
+}
+
+function clockNow(seconds: number): LineTime {
+  return { clock: new Date().toISOString(), seconds: Number(seconds.toFixed(4)) }
+}
+
+export function shapesOf(spec: RunSpec): Shapes {
+  return new Map(spec.state.map((tensor) => [tensor.name, tensor.storedShape]))
+}
