@@ -1,5 +1,6 @@
 import type { AnyOp, Func, Module } from '../ir/types.js'
 import { mapEntries, openDraft } from './rewrite.js'
+import { simplifyFunc } from './simplify.js'
 
 /**
  * Ops of one kind with the same operands and attributes are computed once.
@@ -10,10 +11,11 @@ import { mapEntries, openDraft } from './rewrite.js'
  * ->
  *   %a = linear %x, %w1     %b = linear %y, %w1
  *
- * Only within one stage: what backward builds again must not be kept from forward instead.
+ * Canonical forms first, as in pass 1, since inlining and differentiation bring new ones. Only within one stage: what
+ * backward builds again must not be kept from forward instead.
  */
 export function cse(module: Module): Module {
-  return mapEntries(module, shareWithin)
+  return mapEntries(module, (func) => shareWithin(simplifyFunc(func)))
 }
 
 export function shareWithin(func: Func): Func {

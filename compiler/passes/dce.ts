@@ -35,18 +35,29 @@ export function withoutDeadOps(func: Func): Func {
   return compact({ ...func, ops: func.ops.filter((_, i) => keep[i] === 1) })
 }
 
-/** `accumulate` need not hand on what no later program reads. */
+/**
+ * `accumulate` need not hand on what no later program reads, unless its own next run does: sums over micro-steps are
+ * carried for the metrics that they end in.
+ */
 function withoutUnreadCarried(module: Module): Module {
   const functions: Record<string, Func> = { ...module.functions }
   const readLater = new Set<string>()
   for (const entry of [...module.entries].reverse()) {
     const func = functions[entry]!
-    const results = func.results.filter(({ sink }) => sink.kind !== 'carried' || readLater.has(sink.name))
-    const trimmed = results.length === func.results.length ? func : withoutDeadOps({ ...func, results })
-    functions[entry] = trimmed
-    const read = readValues(trimmed)
-    for (const { value, source } of trimmed.params)
-      if (source.kind === 'carried' && read[value] === 1) readLater.add(source.name)
+    const needed = new Set(readLater)
+    for (;;) {
+      const results = func.results.filter(({ sink }) => sink.kind !== 'carried' || needed.has(sink.name))
+      const trimmed = results.length === func.results.length ? func : withoutDeadOps({ ...func, results })
+      functions[entry] = trimmed
+      const read = readValues(trimmed)
+      const before = needed.size
+      for (const { value, source } of trimmed.params)
+        if (source.kind === 'carried' && read[value] === 1) {
+          readLater.add(source.name)
+          needed.add(source.name)
+        }
+      if (needed.size === before) break
+    }
   }
   return { ...module, functions }
 }

@@ -1,7 +1,9 @@
 import type { AnyOp, Func, Module, Op } from '../ir/types.js'
 import { dce } from './dce.js'
+import { inline } from './inline.js'
 import { expandOps } from './legalize.js'
-import { mapFunctions, openDraft } from './rewrite.js'
+import { mapEntries, mapFunctions, openDraft } from './rewrite.js'
+import { simplifyFunc } from './simplify.js'
 
 /**
  * Pass 4: what belongs together by meaning becomes one op with its own VJP, before anything is differentiated.
@@ -13,10 +15,16 @@ import { mapFunctions, openDraft } from './rewrite.js'
  *   %loss, %lse = prototype_cross_entropy %x, %w, %zt, %u, %v, %temp {pairing: swap(64), ...}
  *   %a, %h = linear %y, %w1, %b1 {activation: gelu}
  *
- * With `fuse` off everything stays composed, and attention is written out as products and a softmax.
+ * With `fuse` off everything stays composed, and attention is written out as products and a softmax, group by group.
  */
 export function fuseMeaning(module: Module, fuse: boolean): Module {
-  if (!fuse) return expandOps(module, (kind) => kind === 'attention')
+  if (!fuse)
+    return dce(
+      mapEntries(
+        expandOps(inline(module), (kind) => kind === 'attention'),
+        simplifyFunc,
+      ),
+    )
   return dce(mapFunctions(module, fuseFunc))
 }
 

@@ -129,7 +129,8 @@ function addIntoProduct(op: Op<'add'>, graph: Graph): Fused | null {
     const product = soleMaker(graph, other, 'matmul', op as unknown as AnyOp)
     if (product === null || product.attrs.epilogue !== 'none' || product.operands[2] !== null) continue
     const before = graph.makers[c]
-    if (before !== undefined && graph.position.get(before)! > graph.position.get(graph.makers[other]!)!) continue
+    if (before !== undefined && graph.position.get(before)! > graph.position.get(graph.makers[other]!)!)
+      continue
     const [a, b, , , rows] = product.operands
     return fused(makeOp('matmul', [a!, b!, c, null, rows!], op.results, product.attrs, product), product)
   }

@@ -1,12 +1,7 @@
 import { instantiate } from '../ir/instantiate.js'
 import { rowOperands, segmentWise } from '../ir/ops.js'
 import type { AnyOp, Func, Module, Op, ValueId } from '../ir/types.js'
-import {
-  calleeContext,
-  dropUnreachable,
-  inDependencyOrder,
-  openDraft,
-} from './rewrite.js'
+import { calleeContext, dropUnreachable, inDependencyOrder, openDraft } from './rewrite.js'
 import { simplify } from './simplify.js'
 
 /**
@@ -138,7 +133,13 @@ function merge(module: Module, func: Func, siblings: readonly Call[]): Func {
     if (op !== last) continue
     const together = Array.from(
       { length: data },
-      (_, i) => draft.emit('concat_rows', calls.map((call) => call.operands[i]!), {}, first)[0]!,
+      (_, i) =>
+        draft.emit(
+          'concat_rows',
+          calls.map((call) => call.operands[i]!),
+          {},
+          first,
+        )[0]!,
     )
     const results = draft.emit('call', [...together, ...first.operands.slice(data)], first.attrs, first)
     results.forEach((result, i) => {

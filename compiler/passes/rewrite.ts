@@ -1,3 +1,4 @@
+import { hint } from '../ir/builder.js'
 import { inferCall } from '../ir/instantiate.js'
 import { noCallees, type ShapeContext, sameType } from '../ir/operands.js'
 import { resultTypes } from '../ir/ops.js'
@@ -89,7 +90,9 @@ export function openDraft(func: Func, context: ShapeContext = noCallees): Draft 
     keep: push,
     emit: (kind, operands, attrs, at) => {
       const types = operands.map((id) => (id === null ? null : values[resolve(id)]!.type))
-      const results = resultTypes(kind, types, attrs, { ...context, span: at.span }).map((type) => value(type))
+      const results = resultTypes(kind, types, attrs, { ...context, span: at.span }).map((type) =>
+        value(type),
+      )
       push(makeOp(kind, operands, results, attrs, at))
       return results
     },
@@ -98,7 +101,7 @@ export function openDraft(func: Func, context: ShapeContext = noCallees): Draft 
     },
     value,
     param: (type, source, name) => {
-      const id = value(type, name)
+      const id = value(type, hint(name))
       params.push({ value: id, source })
       return id
     },
@@ -160,8 +163,8 @@ export function inlineCall(draft: Draft, call: Op<'call'>, callee: Func): void {
   callee.params.forEach((param, i) => {
     map[param.value] = call.operands[i]!
   })
-  const typed = callee.params.every(
-    (param, i) => sameType(callee.values[param.value]!.type, draft.type(call.operands[i]!)),
+  const typed = callee.params.every((param, i) =>
+    sameType(callee.values[param.value]!.type, draft.type(call.operands[i]!)),
   )
   for (const op of callee.ops) {
     const operands = op.operands.map((id) => (id === null ? null : map[id]!))

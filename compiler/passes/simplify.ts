@@ -1,5 +1,5 @@
-import type { AnyOp, Func, Group, Module, Op, OpKind, TensorType, ValueId } from '../ir/types.js'
 import { sameGroups, sameType } from '../ir/operands.js'
+import type { AnyOp, Func, Group, Module, Op, OpKind, TensorType, ValueId } from '../ir/types.js'
 import { dce } from './dce.js'
 import { type Draft, mapFunctions, openDraft } from './rewrite.js'
 

@@ -30,6 +30,16 @@ export function stochasticDepth(module: Module): Module {
   return dropUnreachable({ ...module, functions, inputs })
 }
 
+/** Every residual on all sequences, as if no site had a rate: what stochastic depth saves is measured against this. */
+export function plainResiduals(module: Module): Module {
+  const functions: Record<string, Func> = {}
+  for (const [name, func] of Object.entries(module.functions))
+    functions[name] = expandResiduals(module, func, (draft, op) =>
+      rejoin(draft, { ...op, attrs: { ...op.attrs, rate: 0 } }, null),
+    )
+  return { ...module, functions }
+}
+
 /** How many of `count` sequences a site with this rate keeps. */
 export function keptSequences(count: number, rate: number): number {
   return Math.max(Math.trunc(count * (1 - rate)), 1)
@@ -53,12 +63,7 @@ function functionsThatDrop(module: Module): Set<string> {
   return new Set(Object.keys(module.functions).filter(visit))
 }
 
-function expand(
-  module: Module,
-  func: Func,
-  drops: ReadonlySet<string>,
-  inputs: HostInput[] | null,
-): Func {
+function expand(module: Module, func: Func, drops: ReadonlySet<string>, inputs: HostInput[] | null): Func {
   let flat = func
   // Calls within what was put in place may drop too.
   while (flat.ops.some((op) => op.kind === 'call' && drops.has(op.attrs.callee))) {
@@ -70,20 +75,27 @@ function expand(
     }
     flat = draft.close()
   }
-  if (!flat.ops.some((op) => op.kind === 'residual')) return flat
-  const draft = openDraft(flat, calleeContext(module))
-  for (const op of flat.ops) {
-    if (op.kind === 'residual') expandResidual(draft, op, inputs)
+  return expandResiduals(module, flat, (draft, op) => rejoin(draft, op, inputs))
+}
+
+function expandResiduals(
+  module: Module,
+  func: Func,
+  expandOne: (draft: Draft, op: Op<'residual'>) => void,
+): Func {
+  if (!func.ops.some((op) => op.kind === 'residual')) return func
+  const draft = openDraft(func, calleeContext(module))
+  for (const op of func.ops) {
+    if (op.kind === 'residual') expandOne(draft, op)
     else draft.keep(op)
   }
   return draft.close()
 }
 
-function expandResidual(draft: Draft, op: Op<'residual'>, inputs: HostInput[] | null): void {
+function rejoin(draft: Draft, op: Op<'residual'>, inputs: HostInput[] | null): void {
   const { branch, rate, form, site } = op.attrs
   const [x, ...weights] = op.operands as readonly ValueId[]
-  const call = (data: ValueId) =>
-    draft.emit('call', [data, ...weights], { callee: branch, data: 1 }, op)[0]!
+  const call = (data: ValueId) => draft.emit('call', [data, ...weights], { callee: branch, data: 1 }, op)[0]!
   if (rate === 0) {
     const y = call(x!)
     draft.emitAs('residual_add', [x!, y, null, null, null], { scales: null }, op.results, op)

@@ -80,11 +80,7 @@ function* orders(buffers: readonly Buffer[]): Generator<Int32Array> {
   yield sorted((a, b) => a.start - b.start || b.bytes - a.bytes)
 }
 
-function placeInOrder(
-  buffers: readonly Buffer[],
-  order: Int32Array,
-  limitBytes: number | null,
-): Placement {
+function placeInOrder(buffers: readonly Buffer[], order: Int32Array, limitBytes: number | null): Placement {
   const count = buffers.length
   const starts = Int32Array.from(buffers, (buffer) => buffer.start)
   const ends = Int32Array.from(buffers, (buffer) => buffer.end)

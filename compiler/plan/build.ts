@@ -1,9 +1,10 @@
 import { diagnose } from '../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
+import { tensorBytes } from '../ir/bytes.js'
 import { inPlace } from '../ir/ops.js'
 import type { AnyOp, Func, Generator, Module, OpKind, TensorType, ValueId } from '../ir/types.js'
 import { aligned, alignment, placeBuffers } from './arena.js'
-import { type Liveness, liveness, type TimedStep, tensorBytes } from './liveness.js'
+import { type Liveness, liveness, type TimedStep } from './liveness.js'
 import { type Plan, type PlanInput, type PlanTensor, type Program, planVersion, type Step } from './plan.js'
 import { schedule } from './schedule.js'
 
@@ -292,7 +293,8 @@ function copyOp(entry: string, value: ValueId): AnyOp {
 }
 
 function tensorName(func: Func, op: AnyOp, id: ValueId): string {
-  const own = func.values[id]!.name ?? (op.results.length > 1 ? `${op.kind}.${op.results.indexOf(id)}` : op.kind)
+  const own =
+    func.values[id]!.name ?? (op.results.length > 1 ? `${op.kind}.${op.results.indexOf(id)}` : op.kind)
   return op.module === '' ? own : `${op.module}.${own}`
 }
 
@@ -341,7 +343,13 @@ function checkSize(tensor: DraftTensor, limitBytes: number | null): void {
       { tensor: tensor.name, bytes: tensor.bytes, limitBytes },
       {
         notes: [
-          `${tensor.type.shape.join(' x ')} values of ${tensor.bytes / Math.max(1, tensor.type.shape.reduce((n, size) => n * size, 1))} bytes in one piece`,
+          `${tensor.type.shape.join(' x ')} values of ${
+            tensor.bytes /
+            Math.max(
+              1,
+              tensor.type.shape.reduce((n, size) => n * size, 1),
+            )
+          } bytes in one piece`,
         ],
         help: ['set schedule.micro_batch to run fewer images at a time, or use another device'],
       },

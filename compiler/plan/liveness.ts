@@ -1,5 +1,3 @@
-import type { DType, TensorType } from '../ir/types.js'
-
 /**
  * When each tensor of a plan holds its value, and which tensors share one buffer because a step computes in place.
  * Steps are numbered through all programs in order. Both ends of an interval are included: a step's operands and
@@ -74,10 +72,4 @@ export function liveness(steps: readonly TimedStep[], tensors: readonly TimedTen
     }
   })
   return { start, end, buffer }
-}
-
-const width: { readonly [D in DType]: number } = { f32: 4, i32: 4, bf16: 2 }
-
-export function tensorBytes(type: TensorType): number {
-  return type.shape.reduce((n, size) => n * size, width[type.dtype])
 }

@@ -1,5 +1,5 @@
+import { tensorBytes } from '../ir/bytes.js'
 import type { AnyOp, Func, ValueId } from '../ir/types.js'
-import { tensorBytes } from './liveness.js'
 
 /**
  * An order of a function's ops with a small peak. The program order is the starting point: it already reads teacher,

@@ -1,0 +1,113 @@
+import type { Module } from '../ir/types.js'
+import { verify } from '../ir/verify.js'
+import { autodiff } from './autodiff.js'
+import { cse } from './cse.js'
+import { dce } from './dce.js'
+import { fuseMeaning } from './fuse-meaning.js'
+import { fuseNeighbours } from './fuse-neighbours.js'
+import { inline } from './inline.js'
+import { legalize } from './legalize.js'
+import { pack } from './pack.js'
+import { recompute } from './recompute.js'
+import { simplify } from './simplify.js'
+import { plainResiduals, stochasticDepth } from './stochastic-depth.js'
+
+export interface PassOptions {
+  readonly pack: boolean
+  readonly fuse: boolean
+  readonly recompute: 'off' | 'blocks'
+  /** What the target has: `op:attention`, `bf16`. */
+  readonly capabilities: ReadonlySet<string>
+  readonly afterPass?: (name: PassName, module: Module) => void
+  /**
+   * Figures of a module of kernels only (compiler/plan/measure.ts). Given it, `optimize` measures the effect of each
+   * pass, which costs as much again as all passes; without it the trace is empty.
+   */
+  readonly measure?: (module: Module) => Figures
+  /** Check the module after every pass; otherwise once, at the end. */
+  readonly verifyEach?: boolean
+}
+
+/** Over one step: all programs, each as often as a step runs it. */
+export interface Figures {
+  readonly ops: number
+  readonly executedFlops: number
+  readonly bytesMoved: number
+  /** Most bytes alive at once, state included. */
+  readonly peakBytes: number
+}
+
+/**
+ * What one pass changed. A module between passes may still hold calls, residuals and `grad`; it is measured as what
+ * it would execute if only the passes that must come still came: every branch computed on all sequences, `grad`
+ * expanded, calls inlined. So the saving of stochastic depth is that of computing kept sequences only.
+ */
+export interface PassEffect {
+  readonly pass: PassName
+  readonly before: Figures
+  readonly after: Figures
+}
+
+interface Pass {
+  readonly name: string
+  /** null: its place in the order, in a version that does not have it yet. */
+  readonly run: ((module: Module, options: PassOptions) => Module) | null
+}
+
+/** The passes in order; the numbers are those of the design page. */
+const passes = [
+  /*  1 */ { name: 'simplify', run: simplify },
+  /*  2 */ { name: 'pack', run: (module, options) => (options.pack ? pack(module) : module) },
+  /*  3 */ { name: 'stochastic-depth', run: stochasticDepth },
+  /*  4 */ { name: 'fuse-meaning', run: (module, options) => fuseMeaning(module, options.fuse) },
+  /*  5 */ { name: 'autodiff', run: autodiff },
+  /*  6 */ { name: 'inline', run: inline },
+  /*  6 */ { name: 'cse', run: cse },
+  /*  6 */ { name: 'dce', run: dce },
+  /*  7 */ {
+    name: 'fuse-neighbours',
+    run: (module, options) => (options.fuse ? fuseNeighbours(module) : module),
+  },
+  /*  8 */ { name: 'mixed-precision', run: null },
+  /*  9 */ { name: 'recompute', run: (module, options) => recompute(module, options.recompute) },
+  /* 10 */ { name: 'shard', run: null },
+  /* 11 */ { name: 'legalize', run: (module, options) => legalize(module, options.capabilities) },
+] as const satisfies readonly Pass[]
+
+export type PassName = (typeof passes)[number]['name']
+
+/** For `--after PASS`. */
+export const passNames: readonly PassName[] = passes.filter(({ run }) => run !== null).map(({ name }) => name)
+
+/** Passes that the figures of a plan lack, which `plan` names. */
+export const missingPasses: readonly PassName[] = passes
+  .filter(({ run }) => run === null)
+  .map(({ name }) => name)
+
+/** From a lowered module to kernels only, which `buildPlan` takes. */
+export function optimize(
+  module: Module,
+  options: PassOptions,
+): { module: Module; trace: readonly PassEffect[] } {
+  const trace: PassEffect[] = []
+  let now = module
+  let before = options.measure?.(executable(now))
+  for (const { name, run } of passes) {
+    if (run === null) continue
+    now = run(now, options)
+    if (options.verifyEach) verify(now)
+    options.afterPass?.(name, now)
+    if (options.measure !== undefined && before !== undefined) {
+      const after = options.measure(executable(now))
+      trace.push({ pass: name, before, after })
+      before = after
+    }
+  }
+  verify(now, { kernelsOnly: true })
+  return { module: now, trace }
+}
+
+/** Kernels only, by no more than what must be done to get there. */
+function executable(module: Module): Module {
+  return dce(inline(autodiff(plainResiduals(module))))
+}
