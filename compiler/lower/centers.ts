@@ -1,14 +1,29 @@
+import type { FuncBuilder } from '../ir/builder.js'
 import type { ValueId } from '../ir/types.js'
 import { accumulated, type Entry } from './entry.js'
-import { centerName, maskedRows, type Target } from './losses.js'
 import { f32, i32 } from './network.js'
+import type { ComparedObjective } from './step.js'
+import { maskedRows } from './views.js'
 
 /**
  * A center follows the teacher's logits, center <- m * center + (1 - m) * mean, lazily: the targets of a step use the
  * center after the step before (loss/dino_clstoken_loss.py). It moves once a step, by the mean over micro-batches,
  * and stays where a step has no masked patch at all.
  */
-export function handOverCenter(entry: Entry, microSteps: number, target: Target): void {
+export const centerName = (loss: string): string => `center.${loss}`
+
+/** Teacher logits [R, K] -> their mean [K]. */
+export function batchCenter(b: FuncBuilder, z: ValueId, rows: ValueId | null): ValueId {
+  return b.one('mean_rows', [z, rows], {})
+}
+
+/** What of a target the center needs. */
+interface Centered {
+  readonly objective: Pick<ComparedObjective, 'name' | 'loss' | 'prototypes' | 'span'>
+  readonly batchCenter: ValueId | null
+}
+
+export function handOverCenter(entry: Entry, microSteps: number, target: Centered): void {
   if (target.batchCenter === null) return
   const { name, loss } = target.objective
   entry.b.module = `loss.${name}`
@@ -17,21 +32,16 @@ export function handOverCenter(entry: Entry, microSteps: number, target: Target)
     accumulated(entry, microSteps, `rows.${name}`, maskedRows(entry), 'sum', 'hand over')
 }
 
-export function moveCenter(entry: Entry, target: Target, finite: ValueId): void {
-  const { name, loss, prototypes } = target.objective
+export function moveCenter(entry: Entry, target: Centered, finite: ValueId): void {
+  const { name, loss, prototypes, span } = target.objective
   if (loss.centering.type !== 'softmax') return
   entry.b.module = `loss.${name}`
-  entry.b.span = target.objective.span
+  entry.b.span = span
+  const center = entry.state(centerName(name), f32(prototypes))
+  const mean = entry.carried(`mean.${name}`, f32(prototypes))
   const rows = loss.on === 'masked_patches' ? entry.carried(`rows.${name}`, i32()) : null
-  const [moved] = entry.b.op(
-    'update_center',
-    [
-      entry.state(centerName(name), f32(prototypes)),
-      entry.carried(`mean.${name}`, f32(prototypes)),
-      finite,
-      rows,
-    ],
-    { momentum: loss.centering.momentum },
-  )
+  const moved = entry.b.one('update_center', [center, mean, finite, rows], {
+    momentum: loss.centering.momentum,
+  })
   entry.sink('state', centerName(name), moved)
 }

@@ -1,6 +1,6 @@
 import type { Initializer, StateTensor } from '../ir/types.js'
 import type { ModelReference, ResolvedExperiment } from '../resolve/resolved.js'
-import { centerName } from './losses.js'
+import { centerName } from './centers.js'
 import { f32, type NetworkParameter, networkParameters, networkState } from './network.js'
 import { momentState, optimizerGroup } from './optimizer.js'
 import type { StepShape } from './step.js'

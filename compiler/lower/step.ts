@@ -33,23 +33,23 @@ export interface StepShape {
 }
 
 /** A loss with a weight above 0, and the heads of both networks that it compares. */
-export type Objective =
-  | {
-      readonly kind: 'dino' | 'ibot'
-      readonly name: string
-      readonly loss: Extract<Loss, { head: string }>
-      readonly studentHead: string
-      readonly teacherHead: string
-      readonly prototypes: number
-      /** Where the file says the loss. */
-      readonly span: Span | null
-    }
-  | {
-      readonly kind: 'koleo'
-      readonly name: string
-      readonly loss: Extract<Loss, { type: 'koleo' }>
-      readonly span: Span | null
-    }
+export interface ComparedObjective {
+  readonly kind: 'dino' | 'ibot'
+  readonly name: string
+  readonly loss: Extract<Loss, { head: string }>
+  readonly studentHead: string
+  readonly teacherHead: string
+  readonly prototypes: number
+  /** Where the file says the loss. */
+  readonly span: Span | null
+}
+export interface KoleoObjective {
+  readonly kind: 'koleo'
+  readonly name: string
+  readonly loss: Extract<Loss, { type: 'koleo' }>
+  readonly span: Span | null
+}
+export type Objective = ComparedObjective | KoleoObjective
 
 export function describeStep(experiment: ResolvedExperiment, phase: Phase, images: number): StepShape {
   const { crops, backbone, masking } = experiment

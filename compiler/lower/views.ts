@@ -1,6 +1,5 @@
 import type { Generator, ValueId } from '../ir/types.js'
 import type { Entry } from './entry.js'
-import { maskedRows, type Views } from './losses.js'
 import { boundWeights, f32, i32, type Network, type Weights } from './network.js'
 import type { StepShape } from './step.js'
 import {
@@ -13,6 +12,23 @@ import {
   type Trunk,
   trunk,
 } from './vit.js'
+
+/** What a network hands to the losses, all after its final norm. */
+export interface Views {
+  readonly network: Network
+  readonly weights: Weights
+  /** [2B, d] */
+  readonly cls: ValueId
+  /** [L*B, d]; the student's only. */
+  readonly localCls: ValueId | null
+  /** Rows of patches that iBOT compares: [bound, d] with `rows`, or all of them [2B*n, d]. */
+  readonly patches: (on: 'masked_patches' | 'all_patches') => ValueId
+}
+
+/** How many rows of the masked-patch tensors are real in this micro-batch. */
+export function maskedRows(entry: Entry): ValueId {
+  return entry.input('masked_rows', i32(), { kind: 'row_count' })
+}
 
 /**
  * A network's forward pass over its crops: the teacher sees the global crops whole, the student sees them masked and
