@@ -25,6 +25,7 @@ export interface RunData {
   open(span: PhaseSpan, step: number): Promise<StepSource>
   /** Whole images for evaluations. */
   images(reference: DataReference): Promise<ImageSet>
+  close(): Promise<void>
 }
 
 /** What surrounds a run and is none of its identity. */

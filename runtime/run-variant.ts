@@ -38,16 +38,15 @@ export async function runVariant(job: Job, settings: Settings): Promise<RunOutco
     settings.emit({ type: 'done', outcome: whole })
     return whole
   }
+  let data: RunData | null = null
   try {
     refuseUnsupported(job.spec.evaluations)
-    const data: RunData = await settings.openData(job, (diagnostic) =>
-      settings.emit({ type: 'diagnostic', diagnostic }),
-    )
+    data = await settings.openData(job, (diagnostic) => settings.emit({ type: 'diagnostic', diagnostic }))
     const identity = runIdentity(job.spec, data.identity)
     const claimed = await claimDirectory(settings.runsRoot, job.spec, identity)
     for (const diagnostic of claimed.diagnostics) settings.emit({ type: 'diagnostic', diagnostic })
     const limit = settings.evaluationImages
-    const evaluations = await prepareEvaluations(job.spec, identity, (ref) => data.images(ref), limit)
+    const evaluations = await prepareEvaluations(job.spec, identity, data.images, limit)
     const files = runFiles(settings.runsRoot, job.spec)
     const evalFile = await readEvalFile(files.evaluation)
     if (claimed.record?.status === 'finished' && evaluations.every((e) => isMeasured(evalFile, e))) {
@@ -58,6 +57,8 @@ export async function runVariant(job: Job, settings: Settings): Promise<RunOutco
   } catch (error) {
     const failure = asDiagnostic(error)
     return ended({ status: 'failed', step: 0, steps: 0, imagesPerSecond: null, peakRssBytes: 0, failure })
+  } finally {
+    await data?.close()
   }
 }
 

@@ -114,13 +114,8 @@ const healthRows = 2048
 /** The same protocol on 16 x 16 raw pixels: what no learning at all gives. */
 export async function measureRawPixels(prepared: PreparedEvaluation): Promise<Measured> {
   const side = async ({ set, images, labels }: Labelled): Promise<LabelledFeatures> => {
-    const pixels: Float32Array[] = []
-    for (let start = 0; start < images.length; start += 256)
-      pixels.push(await set.read(images.slice(start, start + 256), rawPixelsPx))
-    const width = pixels[0]!.length / Math.min(256, images.length)
-    const features = new Float32Array(width * images.length)
-    for (const [index, values] of pixels.entries()) features.set(values, index * 256 * width)
-    return { features, width, labels }
+    const features = await set.thumbnails(images, rawPixelsPx)
+    return { features, width: features.length / images.length, labels }
   }
   const [shared, classes] = sharedLabels(prepared, await side(prepared.train), await side(prepared.test))
   return measureKnn(shared.train, shared.test, classes, prepared.evaluation.protocol)

@@ -14,6 +14,8 @@ export interface ImageSet {
   readonly groups: readonly string[] | null
   /** `[images, channels, px, px]`, normalised: resized and cut as the protocol says. */
   read(images: readonly number[], px: number): Promise<Float32Array>
+  /** `[images, px * px * channels]`, 0 to 1: whole images at px x px. */
+  thumbnails(images: readonly number[], px: number): Promise<Float32Array>
 }
 
 export interface FeatureRequest {

@@ -145,18 +145,19 @@ export function pretendDevice(options: { isa?: string; poison?: () => number | n
 }
 
 function imageSet(name: string, count: number): ImageSet {
+  const pixels = (images: readonly number[], px: number): Float32Array =>
+    Float32Array.from({ length: images.length * px * px }, (_, i) => {
+      const image = images[Math.floor(i / (px * px))]!
+      return Math.sin(image * 7 + (i % (px * px)) + name.length)
+    })
   return {
     identity: `images of ${name}`,
     names: Array.from({ length: count }, (_, i) => `${name}/${i}.png`),
     labels: Int32Array.from({ length: count }, (_, i) => (i === 3 ? -1 : i % 2)),
     classes: ['a', 'b'],
     groups: null,
-    async read(images, px) {
-      return Float32Array.from({ length: images.length * px * px }, (_, i) => {
-        const image = images[Math.floor(i / (px * px))]!
-        return Math.sin(image * 7 + (i % (px * px)) + name.length)
-      })
-    },
+    read: async (images, px) => pixels(images, px),
+    thumbnails: async (images, px) => pixels(images, px),
   }
 }
 
@@ -185,6 +186,7 @@ export function pretendData(opened: (step: number) => void = () => {}): RunData 
       if (reference.kind !== 'source') throw new Error('a source')
       return imageSet(reference.source, reference.source === 'train' ? 9 : 5)
     },
+    close: async () => {},
   }
 }
 
