@@ -122,23 +122,34 @@ function verifyFunc(module: Module, func: Func, kernelsOnly: boolean): Diagnosti
   return faults
 }
 
+/** A module lists thousands of state tensors; passes hand the same lists on. */
+const listedTypes = new WeakMap<Module['state'] | Module['inputs'], ReadonlyMap<string, TensorType>>()
+
+function typesByName(list: Module['state'] | Module['inputs']): ReadonlyMap<string, TensorType> {
+  let types = listedTypes.get(list)
+  if (types === undefined) {
+    types = new Map(list.map((t) => [t.name, t.type]))
+    listedTypes.set(list, types)
+  }
+  return types
+}
+
 function sourceFault(module: Module, source: ParamSource, type: TensorType, entry: boolean): string | null {
   if (entry !== (source.kind !== 'operand'))
     return entry ? 'an entry has no plain operands' : 'a called function has plain operands only'
   if (source.kind === 'operand' || source.kind === 'carried') return null
-  const listed = source.kind === 'state' ? module.state : module.inputs
-  const found = listed.find((t) => t.name === source.name)
+  const found = typesByName(source.kind === 'state' ? module.state : module.inputs).get(source.name)
   if (!found) return `no ${source.kind} tensor has this name`
-  return sameType(found.type, type) ? null : `expected ${showType(found.type)}, found ${showType(type)}`
+  return sameType(found, type) ? null : `expected ${showType(found)}, found ${showType(type)}`
 }
 
 function sinkFault(module: Module, sink: ResultSink, type: TensorType, entry: boolean): string | null {
   if (entry !== (sink.kind !== 'result'))
     return entry ? 'a result of an entry goes nowhere' : 'a called function has plain results only'
   if (sink.kind !== 'state') return null
-  const found = module.state.find((t) => t.name === sink.name)
+  const found = typesByName(module.state).get(sink.name)
   if (!found) return 'no state tensor has this name'
-  return sameType(found.type, type) ? null : `expected ${showType(found.type)}, found ${showType(type)}`
+  return sameType(found, type) ? null : `expected ${showType(found)}, found ${showType(type)}`
 }
 
 function verifyOp(module: Module, func: Func, op: AnyOp, kernelsOnly: boolean): Diagnostic[] {
