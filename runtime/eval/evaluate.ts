@@ -87,11 +87,11 @@ export async function evaluate(
     const found = await extractFeatures(context.device, context.state, side.set, {
       plan: context.plan(features),
       resolutionPx: features.resolutionPx,
-      outputs: ['features.cls'],
+      outputs: ['cls'],
       images: side.images,
       progress: (done) => context.progress(before + done, of),
     })
-    const values = found?.['features.cls']
+    const values = found?.['cls']
     return values === undefined
       ? null
       : { features: values, width: values.length / side.images.length, labels: side.labels }

@@ -21,7 +21,7 @@ export interface ImageSet {
 export interface FeatureRequest {
   readonly plan: Plan
   readonly resolutionPx: number
-  /** `features.cls`, `features.patches` */
+  /** `cls` [images, d], `patches` [images * n, d] */
   readonly outputs: readonly string[]
   /** Rows of the set, in the order of the result. */
   readonly images: readonly number[]
