@@ -99,10 +99,20 @@ export const runtime = {
     'an image is listed twice with different labels or splits',
     (a) => `source \`${a.source}\`: ${a.file} is listed as \`${a.first}\` and as \`${a.second}\``,
   ),
-  DINO1020: entry<{ first: string; firstChannels: number; second: string; secondChannels: number }>(
+  DINO1020: entry<{ source: string; channels: number; expected: number }>(
     'error',
-    'training sources differ in their number of channels',
+    'sources of a run differ in their number of channels',
     (a) =>
-      `\`${a.first}\` has ${a.firstChannels} channels and \`${a.second}\` has ${a.secondChannels}: one backbone reads both`,
+      `source \`${a.source}\` has ${a.channels === 1 ? '1 channel' : `${a.channels} channels`}, the run's backbone reads ${a.expected}`,
+  ),
+  DINO1021: entry<{ source: string; setting: string; accepts: string }>(
+    'error',
+    'a setting of a source that cannot be read',
+    (a) => `source \`${a.source}\`: cannot read \`${a.setting}\`: expected ${a.accepts}`,
+  ),
+  DINO1022: entry<{ path: string; reason: string }>(
+    'warning',
+    'an unreadable image was left out of an evaluation',
+    (a) => `cannot read image ${a.path}: ${a.reason}; it is left out of the evaluation`,
   ),
 } as const

@@ -1,0 +1,124 @@
+import { diagnose } from '../../diagnostics/catalogue.js'
+import type { Diagnostic } from '../../diagnostics/diagnostic.js'
+import { allImages, type Dataset, imageName, locate, type Selection } from './dataset.js'
+import { evaluationIdentity, groupOf, labelOf } from './identity.js'
+import { type CorruptImages, requestOf } from './loader.js'
+import type { RenderPool } from './pool.js'
+import type { RenderTask } from './render.js'
+
+/** Images of an evaluation, whole and in a fixed order; no augmentation. */
+export interface EvaluationImages {
+  /** Hash of names, labels and contents. */
+  readonly identity: string
+  /** Relative to their source. */
+  readonly names: readonly string[]
+  /** Class of each image, -1 where it has none. */
+  readonly labels: Int32Array
+  readonly classes: readonly string[]
+  /** What the split keeps together (`by`), where it says so. An image without a value is a group of its own. */
+  readonly groups: readonly string[] | null
+  /**
+   * `[images, channels, px, px]`, normalised: the shorter side resized to px * 256 / 224 (bicubic), the middle cut out.
+   */
+  read(images: readonly number[], px: number): Promise<Float32Array>
+  /** `[images, px * px * channels]`, bytes / 255: whole images at px x px, for a floor without learning. */
+  thumbnails(images: readonly number[], px: number): Promise<Float32Array>
+}
+
+export interface EvaluationContext {
+  readonly dataset: Dataset
+  readonly channels: number
+  readonly pool: RenderPool
+  readonly corrupt: CorruptImages
+  readonly cacheDirectory: string | null
+  readonly log: (diagnostic: Diagnostic) => void
+}
+
+const imagesPerTask = 16
+
+/**
+ * The readable images of a selection. Every one is decoded once to see whether it can be: an unreadable one is named
+ * in the log and left out, so that all variants and steps measure the same images.
+ */
+export async function openEvaluationImages(
+  context: EvaluationContext,
+  selection: Selection,
+): Promise<EvaluationImages> {
+  const { dataset, pool, channels, corrupt } = context
+  const identity = await evaluationIdentity(dataset, selection, context.cacheDirectory)
+  const all = allImages(selection)
+  await inTasks([...all], async (images) => {
+    const unknown = images.filter((image) => !corrupt.reasons.has(image))
+    const failures = await pool.run({
+      kind: 'probe',
+      images: unknown.map((image) => requestOf(dataset, image)),
+    })
+    for (const { at, reason } of failures) corrupt.reasons.set(unknown[at]!, reason)
+  })
+  const images = all.filter((image) => !corrupt.reasons.has(image))
+  for (const image of all) {
+    const reason = corrupt.reasons.get(image)
+    if (reason === undefined || corrupt.named.has(image)) continue
+    corrupt.named.add(image)
+    const { root } = dataset.sources[locate(dataset, image).source]!
+    context.log(diagnose('DINO1022', null, { path: `${root}/${imageName(dataset, image)}`, reason }))
+  }
+  const labelNames = Array.from(images, (image) => labelOf(dataset, image))
+  const classes = [...new Set(labelNames.filter((name) => name !== null))].sort()
+  const numbers = new Map(classes.map((name, i) => [name, i]))
+  const without = labelNames.filter((name) => name === null).length
+  if (without > 0 && without < images.length)
+    context.log(diagnose('DINO1015', null, { reference: selection.text, without, of: images.length }))
+  const names = Array.from(images, (image) => imageName(dataset, image))
+  const groupNames = Array.from(images, (image) => groupOf(dataset, image))
+
+  async function render(
+    chosen: readonly number[],
+    floats: number,
+    task: (out: SharedArrayBuffer, first: number, requests: ReturnType<typeof requestOf>[]) => RenderTask,
+  ): Promise<Float32Array> {
+    const out = new SharedArrayBuffer(chosen.length * floats * 4)
+    await inTasks([...chosen.keys()], async (places) => {
+      const requests = places.map((place) => requestOf(dataset, images[chosen[place]!]!))
+      const [failure] = await pool.run(task(out, places[0]!, requests))
+      if (failure) throw new Error(`${names[chosen[places[failure.at]!]!]}: ${failure.reason}`)
+    })
+    return Float32Array.from(new Float32Array(out))
+  }
+
+  return {
+    identity,
+    names,
+    classes,
+    labels: Int32Array.from(labelNames, (name) => (name === null ? -1 : numbers.get(name)!)),
+    groups: groupNames.some((name) => name !== null) ? groupNames.map((name, i) => name ?? names[i]!) : null,
+    read(chosen, px) {
+      const resizePx = Math.trunc((px * 256) / 224)
+      return render(chosen, channels * px * px, (out, first, requests) => ({
+        kind: 'evaluate',
+        px,
+        resizePx,
+        out,
+        first,
+        images: requests,
+      }))
+    },
+    thumbnails(chosen, px) {
+      return render(chosen, channels * px * px, (out, first, requests) => ({
+        kind: 'thumbnail',
+        px,
+        out,
+        first,
+        images: requests,
+      }))
+    },
+  }
+}
+
+/** Cuts a list into tasks; the pool does as many at a time as it has threads. */
+async function inTasks(items: readonly number[], task: (items: number[]) => Promise<void>): Promise<void> {
+  const tasks: Promise<void>[] = []
+  for (let at = 0; at < items.length; at += imagesPerTask)
+    tasks.push(task(items.slice(at, at + imagesPerTask)))
+  await Promise.all(tasks)
+}
