@@ -1,0 +1,54 @@
+import type { Command } from 'commander'
+import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import { inOrder, summary } from '../diagnostics/order.js'
+import { renderSarif } from '../diagnostics/render/sarif.js'
+import { parse } from '../grammar/parser.js'
+import { exit } from './exit.js'
+import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { hasErrors, renderDiagnostics } from './print.js'
+import { readSource, standardInput } from './source.js'
+import { version } from './version.js'
+
+type Format = 'human' | 'short' | 'json' | 'sarif'
+
+interface Options {
+  readonly format?: string
+  readonly json?: boolean
+  readonly denyWarnings?: boolean
+  readonly set?: string[]
+  readonly param?: string[]
+}
+
+export function define(command: Command): void {
+  addFormatOption(
+    addFileOptions(command.argument('<files...>', 'FILE or FILE#experiment; - reads standard input')),
+    ['human', 'short', 'json', 'sarif'] satisfies Format[],
+  )
+    .option('--deny-warnings', 'exit with 1 on warnings too')
+    .action((files: string[], options: Options) => {
+      process.exitCode = check(files, options)
+    })
+}
+
+/** The diagnostics are this command's result: they go to standard output. */
+function check(files: readonly string[], options: Options): number {
+  const format = formatOption<Format>(options)
+  fileOptions({ ...options })
+  const texts = new Map<string, string>()
+  const found: Diagnostic[] = []
+  for (const file of files) {
+    const name = file === '-' ? standardInput : file
+    const text = readSource(file)
+    texts.set(name, text)
+    found.push(...parse(text, name).diagnostics)
+  }
+  const diagnostics = inOrder(found)
+  if (format === 'sarif') process.stdout.write(`${renderSarif(diagnostics, version())}\n`)
+  else process.stdout.write(renderDiagnostics(diagnostics, process.stdout, { format, texts }))
+  if (format === 'human')
+    process.stdout.write(
+      diagnostics.length > 0 ? `\n${summary(diagnostics)}\n` : `${files.join(', ')}: no faults\n`,
+    )
+  if (hasErrors(diagnostics)) return exit.findings
+  return options.denyWarnings && diagnostics.some((d) => d.severity === 'warning') ? exit.findings : exit.good
+}

@@ -1,0 +1,24 @@
+import type { Command } from 'commander'
+
+/** What a command's file exports: it adds arguments, options and an action that sets the exit status. */
+export interface CommandModule {
+  define(command: Command): void
+}
+
+export interface CommandEntry {
+  readonly name: string
+  readonly summary: string
+  readonly load: () => Promise<CommandModule>
+}
+
+/** Every command, one line each; a command's file is loaded only when it is called. */
+export const commands: readonly CommandEntry[] = [
+  { name: 'check', summary: 'report every fault of a file', load: () => import('./check.js') },
+  { name: 'fmt', summary: 'lay out files canonically', load: () => import('./fmt.js') },
+  { name: 'explain', summary: 'print the page of a diagnostic', load: () => import('./explain.js') },
+  {
+    name: 'completion',
+    summary: 'print a script that completes commands in a shell',
+    load: () => import('./completion.js'),
+  },
+]

@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { WriteStream } from 'node:tty'
+import pc from 'picocolors'
+import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import { inOrder, summary } from '../diagnostics/order.js'
+import { packageRoot } from '../diagnostics/package-root.js'
+import { renderHuman } from '../diagnostics/render/human.js'
+import { renderJson } from '../diagnostics/render/json.js'
+import { renderShort } from '../diagnostics/render/short.js'
+
+/** Whether a stream shows colours: a terminal, unless NO_COLOR is set to anything; FORCE_COLOR insists. */
+export function usesColor(stream: { isTTY?: boolean }): boolean {
+  if (process.env.NO_COLOR) return false
+  if (process.env.FORCE_COLOR) return process.env.FORCE_COLOR !== '0'
+  return stream.isTTY === true && process.env.TERM !== 'dumb'
+}
+
+/** Columns of a stream, at most 120, 100 where it is no terminal. */
+export function columnsOf(stream: Partial<Pick<WriteStream, 'columns' | 'isTTY'>>): number {
+  return stream.isTTY && stream.columns ? Math.max(40, Math.min(stream.columns, 120)) : 100
+}
+
+/** The text of a file that a diagnostic names: of the working directory, or a preset of the package. */
+export function sourceText(file: string): string | null {
+  for (const path of [file, ...(file.startsWith('std/') ? [join(packageRoot(), 'experiments', file)] : [])]) {
+    try {
+      return readFileSync(path, 'utf8')
+    } catch {}
+  }
+  return null
+}
+
+export interface PrintOptions {
+  readonly format: 'human' | 'short' | 'json'
+  /** Texts that are not on disk (standard input), by the name that diagnostics use. */
+  readonly texts?: ReadonlyMap<string, string>
+}
+
+/** Diagnostics in order, each once, as text that ends with a newline; empty where there are none. */
+export function renderDiagnostics(
+  diagnostics: readonly Diagnostic[],
+  stream: Partial<Pick<WriteStream, 'columns' | 'isTTY'>>,
+  { format, texts }: PrintOptions,
+): string {
+  const ordered = inOrder(diagnostics)
+  if (ordered.length === 0) return ''
+  switch (format) {
+    case 'json':
+      return `${ordered.map(renderJson).join('\n')}\n`
+    case 'short':
+      return `${ordered.map(renderShort).join('\n')}\n`
+    case 'human': {
+      const cache = new Map<string, string | null>(texts)
+      const source = (file: string) => {
+        if (!cache.has(file)) cache.set(file, sourceText(file))
+        return cache.get(file)!
+      }
+      const options = { source, color: usesColor(stream), width: columnsOf(stream) }
+      return `${ordered.map((d) => `${renderHuman(d, options)}\n`).join('\n')}`
+    }
+    default:
+      return format satisfies never
+  }
+}
+
+/** Diagnostics to standard error, as every command but `check` gives them, with a count behind them. */
+export function reportDiagnostics(
+  diagnostics: readonly Diagnostic[],
+  format: PrintOptions['format'] = 'human',
+): void {
+  process.stderr.write(renderDiagnostics(diagnostics, process.stderr, { format }))
+  const count = summary(inOrder(diagnostics))
+  if (format === 'human' && count)
+    process.stderr.write(`\n${pc.createColors(usesColor(process.stderr)).bold(count)}\n`)
+}
+
+export const hasErrors = (diagnostics: readonly Diagnostic[]) =>
+  diagnostics.some((d) => d.severity === 'error')

@@ -1,0 +1,189 @@
+import pc from 'picocolors'
+import type { Diagnostic, Label, Severity, Span } from '../diagnostic.js'
+import { type Cells, cellsOf, sliceCells } from './cells.js'
+
+export interface HumanOptions {
+  /** The text of a file, null where it cannot be read: then places are named without their lines. */
+  readonly source: (file: string) => string | null
+  readonly color: boolean
+  /** Columns of the terminal; longer source lines are cut around what they show. */
+  readonly width: number
+}
+
+interface Mark extends Label {
+  readonly primary: boolean
+}
+
+/** Rust's frame: what is wrong, where, every place that contributes, why, and what to type. */
+export function renderHuman(diagnostic: Diagnostic, options: HumanOptions): string {
+  const paint = painter(diagnostic.severity, options.color)
+  const marks: Mark[] = [
+    ...(diagnostic.primary ? [{ ...diagnostic.primary, primary: true }] : []),
+    ...diagnostic.labels.map((label) => ({ ...label, primary: false })),
+  ]
+  const gutter = String(Math.max(0, ...marks.map((mark) => mark.span.startLine))).length
+  const lines = [
+    `${paint.severity(`${diagnostic.severity}[${diagnostic.code}]`)}${paint.bold(`: ${diagnostic.message}`)}`,
+  ]
+  for (const [index, group] of byFile(marks).entries()) {
+    const first = group.find((mark) => mark.primary) ?? group[0]!
+    lines.push(`${' '.repeat(gutter)}${paint.frame(index === 0 ? '-->' : ':::')} ${place(first.span)}`)
+    lines.push(...snippet(group, gutter, options, paint))
+  }
+  const aside = (kind: string, text: string) => {
+    const [head, ...rest] = text.split('\n')
+    const indent = ' '.repeat(gutter + 5 + kind.length)
+    return [
+      `${' '.repeat(gutter + 1)}${paint.frame('=')} ${paint.bold(`${kind}:`)} ${head}`,
+      ...rest.map((line) => indent + line),
+    ]
+  }
+  for (const note of diagnostic.notes) lines.push(...aside('note', note))
+  for (const help of diagnostic.help) lines.push(...aside('help', help))
+  lines.push(...aside('more', `dinoc explain ${diagnostic.code}`))
+  return lines.join('\n')
+}
+
+interface Painter {
+  readonly severity: (text: string) => string
+  readonly bold: (text: string) => string
+  readonly frame: (text: string) => string
+  readonly mark: (mark: Mark, text: string) => string
+}
+
+function painter(severity: Severity, enabled: boolean): Painter {
+  const colors = pc.createColors(enabled)
+  const own = { error: colors.red, warning: colors.yellow, note: colors.cyan }[severity]
+  return {
+    severity: (text) => colors.bold(own(text)),
+    bold: colors.bold,
+    frame: (text) => colors.bold(colors.blue(text)),
+    mark: (mark, text) => (mark.primary ? colors.bold(own(text)) : colors.blue(text)),
+  }
+}
+
+export function place(span: Span): string {
+  return `${span.file}:${span.startLine}:${span.startColumn}`
+}
+
+/** The file of the primary span first, the others in the order in which labels name them. */
+function byFile(marks: readonly Mark[]): Mark[][] {
+  const groups = new Map<string, Mark[]>()
+  for (const mark of marks) groups.set(mark.span.file, [...(groups.get(mark.span.file) ?? []), mark])
+  return [...groups.values()]
+}
+
+/** The lines of one file that have marks, with `...` where lines between are left out. */
+function snippet(marks: readonly Mark[], gutter: number, options: HumanOptions, paint: Painter): string[] {
+  const bar = `${' '.repeat(gutter + 1)}${paint.frame('|')}`
+  const text = options.source(marks[0]!.span.file)
+  const source = text?.split(/\r\n|\r|\n/)
+  if (!source) {
+    const said = marks.filter((mark) => mark.message)
+    return [...said.map((mark) => `${bar} ${place(mark.span)}: ${mark.message}`), bar]
+  }
+  const lines = [bar]
+  const numbers = [...new Set(marks.map((mark) => mark.span.startLine))].sort((a, b) => a - b)
+  let previous: number | null = null
+  for (const number of numbers) {
+    const skipped = previous === null ? 0 : number - previous - 1
+    if (skipped === 1)
+      lines.push(sourceLine(previous! + 1, cellsOf(source[previous!] ?? '').text, gutter, options, paint))
+    else if (skipped > 1) lines.push(paint.frame('...'))
+    const onLine = marks.filter((mark) => mark.span.startLine === number)
+    for (const { text: shown, marks: placed } of windows(
+      cellsOf(source[number - 1] ?? ''),
+      onLine,
+      gutter,
+      options,
+    ))
+      lines.push(sourceLine(number, shown, gutter, options, paint), ...underlines(placed, bar, paint))
+    previous = number
+  }
+  return [...lines, bar]
+}
+
+function sourceLine(
+  number: number,
+  text: string,
+  gutter: number,
+  { width }: HumanOptions,
+  paint: Painter,
+): string {
+  const room = Math.max(20, width - gutter - 3)
+  const cut = sliceCells(text, 0, room)
+  const shown = cut.length < text.trimEnd().length ? `${sliceCells(text, 0, room - 3)}...` : text
+  return `${paint.frame(`${String(number).padStart(gutter)} |`)} ${shown}`.trimEnd()
+}
+
+interface Placed {
+  readonly mark: Mark
+  /** First cell of the underline, and the number of cells. */
+  readonly start: number
+  readonly length: number
+}
+
+/** A line that fits is shown once; a longer one once for each of its marks, cut around the mark. */
+function windows(
+  cells: Cells,
+  marks: readonly Mark[],
+  gutter: number,
+  { width }: HumanOptions,
+): { text: string; marks: Placed[] }[] {
+  const total = cells.at.at(-1)!
+  const placed = marks
+    .map((mark) => {
+      const start = cells.at[Math.min(mark.span.startColumn - 1, cells.at.length - 1)]!
+      const sameLine = mark.span.endLine === mark.span.startLine
+      const end = sameLine
+        ? (cells.at[Math.min(mark.span.endColumn - 1, cells.at.length - 1)] ?? total)
+        : total
+      return { mark, start, length: Math.max(1, end - start) }
+    })
+    .sort((a, b) => a.start - b.start)
+  const room = Math.max(20, width - gutter - 3)
+  if (total <= room) return [{ text: cells.text, marks: placed }]
+  return placed.map((p) => {
+    const from = Math.max(0, Math.min(p.start - Math.floor(room / 3), total - room + 3))
+    const cutLeft = from > 0
+    const cutRight = from + room < total
+    const start = cutLeft ? from + 3 : from
+    const end = from + room - (cutRight ? 3 : 0)
+    const text = `${cutLeft ? '...' : ''}${sliceCells(cells.text, start, end)}${cutRight ? '...' : ''}`
+    return { text, marks: [{ ...p, start: p.start - from, length: Math.min(p.length, end - p.start) }] }
+  })
+}
+
+/** The marks under one line: `^` for the primary, `-` for others; messages beside the last, then below, right to left. */
+function underlines(placed: readonly Placed[], bar: string, paint: Painter): string[] {
+  const last = placed.at(-1)!
+  // the rightmost message stands beside its mark, unless another mark lies under it
+  const beside = placed.every((p) => p === last || p.start + p.length <= last.start) ? last : null
+  let row = ''
+  let cell = 0
+  for (const { mark, start, length } of placed) {
+    const from = Math.max(start, cell)
+    const to = Math.max(from, start + length)
+    row += ' '.repeat(from - cell) + paint.mark(mark, (mark.primary ? '^' : '-').repeat(to - from))
+    cell = to
+  }
+  const message = (mark: Mark) =>
+    mark.message + (mark.span.endLine > mark.span.startLine ? ` (to line ${mark.span.endLine})` : '')
+  const besideText = beside && message(beside.mark).trim()
+  const lines = [`${bar} ${row}${besideText ? ` ${paint.mark(beside.mark, besideText)}` : ''}`]
+  const below = placed.filter((p) => p !== beside && message(p.mark).trim())
+  for (let i = below.length - 1; i >= 0; i--) {
+    let text = ''
+    let at = 0
+    for (const p of below.slice(0, i)) {
+      if (p.start < at) continue
+      text += `${' '.repeat(p.start - at)}${paint.mark(p.mark, '|')}`
+      at = p.start + 1
+    }
+    const own = below[i]!
+    lines.push(
+      `${bar} ${text}${' '.repeat(Math.max(0, own.start - at))}${paint.mark(own.mark, message(own.mark).trim())}`,
+    )
+  }
+  return lines
+}
