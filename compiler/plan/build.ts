@@ -3,7 +3,7 @@ import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { tensorBytes } from '../ir/bytes.js'
 import { inPlace } from '../ir/ops.js'
 import type { AnyOp, Func, Generator, Module, OpKind, TensorType, ValueId } from '../ir/types.js'
-import { aligned, alignment, placeBuffers } from './arena.js'
+import { aligned, alignment, type Buffer, placeBuffers } from './arena.js'
 import { type Liveness, liveness, type TimedStep } from './liveness.js'
 import { type Plan, type PlanInput, type PlanTensor, type Program, planVersion, type Step } from './plan.js'
 import { schedule } from './schedule.js'
@@ -31,8 +31,7 @@ export interface PlannedWork {
  * still reads its old value; otherwise a copy at the end of the program does it.
  */
 export function buildPlan(module: Module, target: PlanTarget, work: PlannedWork): Plan {
-  const draft = openPlan(module)
-  for (const entry of module.entries) addProgram(draft, entry, schedule(module.functions[entry]!))
+  const draft = draftPlan(module)
   const live = liveness(draft.steps, draft.tensors)
   const places = target.class === 'arena' ? placeTensors(draft, live, target.arenaLimitBytes) : null
 
@@ -76,6 +75,12 @@ export function buildPlan(module: Module, target: PlanTarget, work: PlannedWork)
   }
 }
 
+/** The buffers that a module's plan places, for figures that need no offsets. */
+export function planBuffers(module: Module): readonly Buffer[] {
+  const draft = draftPlan(module)
+  return sharedBuffers(draft, liveness(draft.steps, draft.tensors)).buffers
+}
+
 interface DraftTensor {
   readonly name: string
   readonly type: TensorType
@@ -105,8 +110,8 @@ interface PlanDraft {
   readonly carried: Map<string, number>
 }
 
-function openPlan(module: Module): PlanDraft {
-  return {
+function draftPlan(module: Module): PlanDraft {
+  const draft: PlanDraft = {
     generators: new Map(module.inputs.map((input) => [input.name, input.generator])),
     tensors: [],
     steps: [],
@@ -119,6 +124,8 @@ function openPlan(module: Module): PlanDraft {
     state: new Map(),
     carried: new Map(),
   }
+  for (const entry of module.entries) addProgram(draft, entry, schedule(module.functions[entry]!))
+  return draft
 }
 
 function addTensor(
@@ -309,12 +316,23 @@ function placeTensors(
   live: Liveness,
   limitBytes: number | null,
 ): { arena: number[]; offset: number[]; arenas: readonly number[] } {
-  // One buffer a chain of tensors that share it.
+  for (const tensor of draft.tensors) if (tensor.planned) checkSize(tensor, limitBytes)
+  const { buffers, indexOf } = sharedBuffers(draft, live)
+  const placed = placeBuffers(buffers, limitBytes)
+  const at = (list: readonly number[]) =>
+    draft.tensors.map((tensor, id) => (tensor.planned ? list[indexOf.get(live.buffer[id]!)!]! : -1))
+  return { arena: at(placed.arena), offset: at(placed.offset), arenas: placed.arenas }
+}
+
+/** One buffer for each chain of tensors that share it, and its index by the tensor at the head of the chain. */
+function sharedBuffers(
+  draft: PlanDraft,
+  live: Liveness,
+): { buffers: readonly Buffer[]; indexOf: ReadonlyMap<number, number> } {
   const indexOf = new Map<number, number>()
   const buffers: { bytes: number; start: number; end: number }[] = []
   draft.tensors.forEach((tensor, id) => {
     if (!tensor.planned) return
-    checkSize(tensor, limitBytes)
     const head = live.buffer[id]!
     const start = live.start[id]!
     const end = Math.max(start, live.end[id]!)
@@ -328,10 +346,7 @@ function placeTensors(
     buffer.start = Math.min(buffer.start, start)
     buffer.end = Math.max(buffer.end, end)
   })
-  const placed = placeBuffers(buffers, limitBytes)
-  const at = (list: readonly number[]) =>
-    draft.tensors.map((tensor, id) => (tensor.planned ? list[indexOf.get(live.buffer[id]!)!]! : -1))
-  return { arena: at(placed.arena), offset: at(placed.offset), arenas: placed.arenas }
+  return { buffers, indexOf }
 }
 
 function checkSize(tensor: DraftTensor, limitBytes: number | null): void {
