@@ -42,4 +42,35 @@ export const plan = {
     'an operation that the device cannot do',
     ({ op }) => `this device has no \`${op}\`, and there is no way to write it out with what it has`,
   ),
+  DINO0820: entry<{ what: string; path: string; fault: string }>(
+    'error',
+    'a plan or run spec that does not have its form',
+    ({ what, path, fault }) => `${what}: ${path}: ${fault}`,
+  ),
+  DINO0821: entry<{ what: string; found: string; expected: string }>(
+    'error',
+    'a plan or run spec of another version',
+    ({ what, found, expected }) => `${what} is of version ${found}, expected ${expected}`,
+  ),
+  DINO0822: entry<{ plan: string; tensor: string; fault: string }>(
+    'error',
+    'a tensor of a plan lies where it cannot',
+    ({ plan, tensor, fault }) => `plan ${plan}: tensor ${tensor}: ${fault}`,
+  ),
+  DINO0823: entry<{ plan: string; first: string; second: string; step: number }>(
+    'error',
+    'two tensors of a plan that are alive at once share memory',
+    ({ plan, first, second, step }) =>
+      `plan ${plan}: ${first} and ${second} share memory while both are alive at step ${step}`,
+  ),
+  DINO0824: entry<{ plan: string; step: number; op: string; fault: string }>(
+    'error',
+    'a step of a plan is not valid',
+    ({ plan, step, op, fault }) => `plan ${plan}: step ${step}, ${op}: ${fault}`,
+  ),
+  DINO0825: entry<{ plan: string; name: string; fault: string }>(
+    'error',
+    'a name in a plan or run spec refers to nothing that fits',
+    ({ plan, name, fault }) => `${plan}: ${name}: ${fault}`,
+  ),
 } as const

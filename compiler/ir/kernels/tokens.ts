@@ -1,3 +1,5 @@
+import { diagnose } from '../../../diagnostics/catalogue.js'
+import { DiagnosticError } from '../../../diagnostics/diagnostic.js'
 import type { OpAttrs } from '../types.js'
 import type { Args, Kernel } from './args.js'
 import { addTo, row } from './args.js'
@@ -137,12 +139,19 @@ export const placeTokens: Kernel<'place_tokens'> = (x, { group, start, tokens, s
   return [y]
 }
 
+function within(index: Int32Array, i: number, rows: number): number {
+  const at = index[i] as number
+  if (at >= 0 && at < rows) return at
+  const [name, expected] = [`index[${i}]`, `a row below ${rows}`]
+  throw new DiagnosticError([diagnose('DINO0614', null, { name, expected, found: String(at) })])
+}
+
 export const gatherRows: Kernel<'gather_rows'> = (x) => {
   const index = x.int(1)
   const d = x.dim(0, 1)
   const rows = x.rows(2, index.length)
   const y = new Float64Array(index.length * d)
-  for (let i = 0; i < rows; i++) y.set(row(x.float(0), index[i] as number, d), i * d)
+  for (let i = 0; i < rows; i++) y.set(row(x.float(0), within(index, i, x.dim(0, 0)), d), i * d)
   return [y]
 }
 
@@ -151,7 +160,7 @@ export const scatterAddRows: Kernel<'scatter_add_rows'> = (x, { total }) => {
   const d = x.dim(0, 1)
   const rows = x.rows(2, index.length)
   const y = new Float64Array(total * d)
-  for (let i = 0; i < rows; i++) addTo(row(y, index[i] as number, d), row(x.float(0), i, d), 1)
+  for (let i = 0; i < rows; i++) addTo(row(y, within(index, i, total), d), row(x.float(0), i, d), 1)
   return [y]
 }
 

@@ -1,0 +1,153 @@
+import type { Data } from '../../compiler/ir/interpret.js'
+import { kernels, runKernel } from '../../compiler/ir/interpret.js'
+import type { Plan, PlanTensor, StateSpec, Step } from '../../compiler/plan/plan.js'
+import { diagnose } from '../../diagnostics/catalogue.js'
+import { DiagnosticError } from '../../diagnostics/diagnostic.js'
+import type { Capabilities, Device, Executable, HostTensor, State } from './device.js'
+import { typeOf, validatePlan } from './validate.js'
+
+export interface InterpretOptions {
+  /** `f64` hands float64 out as it is; otherwise tensors are rounded to float32 at the border, as devices have them. */
+  readonly border?: 'f32' | 'f64'
+}
+
+/**
+ * The oracle as a device. It computes in float64 and honours the plan's places: tensors that share bytes share them
+ * here too (at two or four times the size), so a wrong plan of memory gives wrong numbers and not a false pass.
+ */
+export function openInterpret(options: InterpretOptions = {}): Device {
+  const border = options.border ?? 'f32'
+  return {
+    name: 'interpret',
+    targetClass: 'arena',
+    capabilities,
+    state: async (spec) => openState(spec, border),
+    load: async (plan, state) => openPlan(validatePlan(plan), state, border),
+    close: async () => {},
+  }
+}
+
+function capabilities(): Capabilities {
+  return {
+    class: 'arena',
+    has: new Set([...Object.keys(kernels).map((kind) => `op:${kind}`), 'bf16']),
+    arenaLimitBytes: null,
+    memoryBytes: null,
+    isa: 'float64',
+    description: 'the oracle: plain float64, slow, for tests',
+  }
+}
+
+function refuse(what: string): never {
+  throw new DiagnosticError([diagnose('DINO0902', null, { device: 'interpret', what })])
+}
+
+const elements = (shape: readonly number[]) => shape.reduce((n, size) => n * size, 1)
+
+function allocate(t: Pick<PlanTensor, 'dtype' | 'shape'>): Data {
+  return t.dtype === 'i32' ? new Int32Array(elements(t.shape)) : new Float64Array(elements(t.shape))
+}
+
+/** A copy as it crosses the border. */
+function handOut(data: Data, border: 'f32' | 'f64'): HostTensor {
+  return data instanceof Int32Array || border === 'f64' ? data.slice() : Float32Array.from(data)
+}
+
+function fill(name: string, data: Data, values: HostTensor): void {
+  if (data.length !== values.length) refuse(`${name}: expected ${data.length} values, found ${values.length}`)
+  if (data instanceof Int32Array !== values instanceof Int32Array)
+    refuse(`${name}: expected ${data instanceof Int32Array ? 'i32' : 'f32'} values`)
+  data.set(values)
+}
+
+interface InterpretState extends State {
+  /** The arrays themselves, which plans bind to. */
+  readonly tensors: ReadonlyMap<string, Data>
+}
+
+function openState(spec: StateSpec, border: 'f32' | 'f64'): InterpretState {
+  const tensors = new Map(spec.tensors.map((t) => [t.name, allocate(t)]))
+  const at = (name: string) => tensors.get(name) ?? refuse(`there is no state tensor ${name}`)
+  return {
+    tensors,
+    names: [...tensors.keys()],
+    read: async (name) => handOut(at(name), border),
+    write: async (name, values) => fill(name, at(name), values),
+    close: async () => tensors.clear(),
+  }
+}
+
+/** Each tensor's array: a view of an emulated arena, state's own, or its own. */
+function place(plan: Plan, state: InterpretState): readonly Data[] {
+  const factor = plan.tensors.some((t) => t.dtype === 'bf16') ? 4 : 2
+  const arenas = plan.arenas.map(({ bytes }) => new ArrayBuffer(bytes * factor))
+  return plan.tensors.map((t) => {
+    const length = elements(t.shape)
+    switch (t.place.kind) {
+      case 'device':
+        return allocate(t)
+      case 'state': {
+        const found = state.tensors.get(t.place.name)
+        if (found?.length !== length) return refuse(`state ${t.place.name} is missing or of another size`)
+        return found
+      }
+      case 'arena': {
+        const buffer = arenas[t.place.arena] as ArrayBuffer
+        const offset = t.place.offset * factor
+        return t.dtype === 'i32'
+          ? new Int32Array(buffer, offset, length)
+          : new Float64Array(buffer, offset, length)
+      }
+      default:
+        return t.place satisfies never
+    }
+  })
+}
+
+function openPlan(plan: Plan, state: State, border: 'f32' | 'f64'): Executable {
+  if (!('tensors' in state)) return refuse('the state belongs to another device')
+  const unknown = plan.target.requires.find((need) => !capabilities().has.has(need))
+  if (unknown !== undefined) return refuse(`it lacks ${unknown}`)
+  const data = place(plan, state as InterpretState)
+  const types = plan.tensors.map(typeOf)
+  const named = (list: readonly { name: string; tensor: number }[], name: string) =>
+    list.find((x) => x.name === name)?.tensor
+
+  const run = (step: Step) => {
+    const operands = step.operands.map((id) => (id < 0 ? null : (data[id] as Data)))
+    const results = runKernel(
+      step.op,
+      operands,
+      step.operands.map((id) => (id < 0 ? null : (types[id] ?? null))),
+      step.attrs,
+      step.results.map((id) => types[id] as (typeof types)[number]),
+    )
+    // A kernel may return an operand itself, which another result is about to overwrite.
+    const own = results.map((r) => (operands.includes(r) ? r.slice() : r))
+    own.forEach((result, i) => {
+      ;(data[step.results[i] as number] as Data).set(result)
+    })
+  }
+  return {
+    writeInputs: async (inputs) => {
+      for (const [name, values] of Object.entries(inputs)) {
+        const id = named(plan.inputs, name)
+        if (id === undefined) refuse(`plan ${plan.name} has no input ${name}`)
+        fill(name, data[id as number] as Data, values)
+      }
+    },
+    run: async (program) => {
+      const found = plan.programs.find((p) => p.name === program)
+      if (!found) refuse(`plan ${plan.name} has no program ${program}`)
+      for (const step of found?.steps ?? []) run(step)
+    },
+    metrics: async () =>
+      Object.fromEntries(plan.metrics.map((m) => [m.name, handOut(data[m.tensor] as Data, border)])),
+    output: async (name) => {
+      const id = named(plan.outputs, name)
+      if (id === undefined) return refuse(`plan ${plan.name} has no output ${name}`)
+      return handOut(data[id] as Data, border)
+    },
+    close: async () => {},
+  }
+}
