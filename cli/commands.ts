@@ -17,6 +17,11 @@ export const commands: readonly CommandEntry[] = [
   { name: 'fmt', summary: 'lay out files canonically', load: () => import('./fmt.js') },
   { name: 'explain', summary: 'print the page of a diagnostic', load: () => import('./explain.js') },
   {
+    name: 'devices',
+    summary: 'say which devices are here, and how to get the others',
+    load: () => import('./devices.js'),
+  },
+  {
     name: 'completion',
     summary: 'print a script that completes commands in a shell',
     load: () => import('./completion.js'),
