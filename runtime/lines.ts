@@ -46,10 +46,15 @@ export function nonFinite(metrics: Metrics): { readonly term: string; readonly v
     .sort((a, b) => order(a) - order(b))
   for (const name of names) {
     const value = metrics[name]![0]!
-    if (!Number.isFinite(value)) return { term: name.replace('.', ' '), value }
+    if (!Number.isFinite(value)) return { term: termText(name), value }
   }
   const finite = metrics.finite?.[0]
   return finite === 0 ? { term: 'gradient', value: Number.NaN } : null
+}
+
+function termText(metric: string): string {
+  const [kind, name] = metric.split('.')
+  return kind === 'loss' ? `loss \`${name}\`` : `gradient of \`${name}\``
 }
 
 export function lineScalars(line: TrainingLine): Record<string, number> {

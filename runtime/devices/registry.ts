@@ -17,7 +17,8 @@ const openers: { readonly [N in DeviceName]: (options: DeviceOptions) => Promise
   tensorflow: async (options) => (await import('./tfjs/tfjs.js')).openTfjs('tensorflow', options),
   cuda: async (options) => (await import('./tfjs/tfjs.js')).openTfjs('cuda', options),
   webgpu: async (options) => (await import('./tfjs/tfjs.js')).openTfjs('webgpu', options),
-  interpret: async () => (await import('./interpret.js')).openInterpret(),
+  // Its state is float64: handed out whole, a checkpoint resumes bit for bit.
+  interpret: async () => (await import('./interpret.js')).openInterpret({ border: 'f64' }),
 }
 
 export function isDeviceName(name: string): name is DeviceName {

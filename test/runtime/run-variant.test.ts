@@ -171,7 +171,7 @@ test('a loss that is not finite names its term and step, and the last good state
   expect(outcome).toMatchObject({ status: 'failed', step: 7 })
   expect(outcome.failure).toMatchObject({ code: 'DINO1036', severity: 'error' })
   expect(outcome.failure!.message).toBe(
-    'non-finite loss ibot (NaN) at step 7; the last good state is kept at step 7',
+    'non-finite loss `ibot` (NaN) at step 7; the last good state is kept at step 7',
   )
   expect(fs.readdirSync(files().checkpoints)).toContain('step-00000007')
   expect(record()).toMatchObject({ status: 'failed', step: 7, failure: { code: 'DINO1036' } })
