@@ -56,6 +56,11 @@ export interface PlanTensor {
   readonly live: readonly [number, number]
 }
 
+/**
+ * An input's bytes are its own from before the step to its last reader, then others'; scalars keep theirs. So inputs
+ * are written before each run of their program (those of `update` at any time before it), and not during a step for
+ * the next one: a device that takes them early holds them back.
+ */
 export interface PlanInput {
   readonly name: string
   readonly tensor: number

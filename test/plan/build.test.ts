@@ -10,6 +10,7 @@ import { alignment, largestLiveBytes } from '../../compiler/plan/arena.js'
 import { buildPlan, planBuffers } from '../../compiler/plan/build.js'
 import type { Plan, PlanTensor, Step } from '../../compiler/plan/plan.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
+import { validatePlan } from '../../runtime/devices/validate.js'
 import { tinyBackbone } from '../golden/experiment.js'
 import { distance, initialState, inputValues, runStep, type StepOutcome, tinyStep } from '../passes/step.js'
 import { openRun } from './run-plan.js'
@@ -104,6 +105,7 @@ describe('buildPlan', () => {
         const module = compiled(tinyStep({ batch, backbone }), options)
         const plan = buildPlan(module, { class: 'arena', arenaLimitBytes: limit }, work)
         expect(faults(plan, limit)).toEqual([])
+        validatePlan(plan)
         const bound = largestLiveBytes(planBuffers(module))
         const total = plan.arenas.reduce((sum, { bytes }) => sum + bytes, 0)
         expect(total).toBeGreaterThanOrEqual(bound)
@@ -117,6 +119,7 @@ describe('buildPlan', () => {
   it('plans the same step for a device that allocates by itself', () => {
     const plan = buildPlan(compiled(tinyStep()), { class: 'tensor-ops', arenaLimitBytes: null }, work)
     expect(plan.arenas).toEqual([])
+    validatePlan(plan)
     expect(new Set(plan.tensors.map((t) => t.place.kind))).toEqual(new Set(['device', 'state']))
   })
 
