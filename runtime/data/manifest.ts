@@ -38,9 +38,13 @@ const readers: Readonly<Record<string, (context: SourceContext) => FoundImages>>
   list: readList,
   imagenet: readImagenet,
   idx: readIdx,
-  mnist: (context) => (hasDigits(context.spec.path) ? readDigits(context) : readIdx(context)),
+  mnist: (context) => {
+    const folder = [`${context.spec.path}/src/digits`, context.spec.path!].find((path) =>
+      existsSync(`${path}/0.json`),
+    )
+    return folder ? readDigits(context, folder) : readIdx(context)
+  },
 }
-const hasDigits = (path: string | null) => path !== null && existsSync(`${path}/0.json`)
 
 /** DINO10xx where the source cannot be read, holds no images, or is of a type for a later version. */
 export function readSource(context: SourceContext): SourceManifest {

@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Diagnostic } from '../../diagnostics/diagnostic.js'
+import type { EvaluationImages } from '../../runtime/data/evaluation-images.js'
+import { type OpenData, openRunData } from '../../runtime/data/run-data.js'
+import type { ImageSet } from '../../runtime/eval/features.js'
+import type { RunData } from '../../runtime/job.js'
+import { smallPlan, withFolder } from './small-run.js'
+
+const root = mkdtempSync(join(tmpdir(), 'dinoc-evaluation-'))
+const log: Diagnostic[] = []
+let data: OpenData
+let set: EvaluationImages
+const reference = { kind: 'source', source: 'pictures', splits: null } as const
+beforeAll(async () => {
+  const flat = (r: number, width: number, height: number) =>
+    sharp({ create: { width, height, channels: 3, background: { r, g: 0, b: 255 } } })
+  await flat(10, 30, 20).toFile(join(root, 'a.png'))
+  await flat(200, 8, 8).toFile(join(root, 'b.png'))
+  writeFileSync(join(root, 'c.png'), 'no image')
+  // Left half dark, right half bright.
+  const halves = Uint8Array.from({ length: 32 * 16 * 3 }, (_, i) => (Math.floor(i / 3) % 32 < 16 ? 0 : 255))
+  await sharp(halves, { raw: { width: 32, height: 16, channels: 3 } }).toFile(join(root, 'd.png'))
+  writeFileSync(join(root, 'labels.csv'), 'image,kind\na.png,x\nb.png,y\nc.png,z\n')
+  const spec = withFolder(root)
+  const pictures = {
+    ...spec.data.sources.pictures!,
+    labels: { table: join(root, 'labels.csv'), nested: null, file: 'image', label: 'kind' },
+  }
+  data = await openRunData({
+    spec: { ...spec, data: { ...spec.data, sources: { pictures } } },
+    plan: () => smallPlan(),
+    log: (d) => log.push(d),
+    threads: 1,
+    cacheDirectory: null,
+  })
+  set = await data.images(reference)
+})
+afterAll(async () => {
+  await data.close()
+  rmSync(root, { recursive: true })
+})
+
+describe('images of an evaluation', () => {
+  it('are what the run asks for', () => {
+    const run: RunData = data
+    const images: ImageSet = set
+    expect([run.trainingImages, images.groups]).toEqual([4, null])
+    expect(data.images(reference)).toBe(data.images({ ...reference }))
+  })
+
+  it('leave out what cannot be read and count what has no label', () => {
+    expect(set.names).toEqual(['a.png', 'b.png', 'd.png'])
+    expect([...set.labels]).toEqual([0, 1, -1])
+    expect(set.classes).toEqual(['x', 'y'])
+    expect(log.map((d) => [d.code, d.message])).toEqual([
+      [
+        'DINO1022',
+        expect.stringMatching(/^cannot read image .*c\.png: .*; it is left out of the evaluation$/),
+      ],
+      ['DINO1015', expect.stringContaining('`pictures`: 1 of 3 images have no label')],
+    ])
+    expect(data.corruptImages()).toBe(1)
+  })
+
+  it('are resized, cut and normalised', async () => {
+    const px = 14
+    const pixels = await set.read([2, 0, 1], px)
+    expect(pixels).toHaveLength(3 * 3 * px * px)
+    const plane = (image: number, c: number) =>
+      pixels.subarray((image * 3 + c) * px * px, (image * 3 + c + 1) * px * px)
+    const red = (v: number) => expect.closeTo((v / 255 - 0.485) / 0.229, 5)
+    expect([...new Set(plane(1, 0))]).toEqual([red(10)])
+    expect([...new Set(plane(2, 0))]).toEqual([red(200)])
+    // 32 x 16 becomes 32 x 16 (shorter side 16 = 14 * 256 / 224), of which columns 9 .. 22 and rows 1 .. 14 stay.
+    const row = [...plane(0, 0).subarray(0, px)]
+    expect(row).toEqual([...Array(7).fill(red(0)), ...Array(7).fill(red(255))])
+    expect([...plane(0, 0).subarray(px * 13)]).toEqual(row)
+  })
+
+  it('as thumbnails are whole, whatever their aspect', async () => {
+    const pixels = await set.thumbnails([2], 4)
+    const expected = Array.from({ length: 16 }, (_, i) => (i % 4 < 2 ? 0 : 1)).flatMap((v) => [v, v, v])
+    for (const [i, v] of expected.entries()) expect(Math.abs(pixels[i]! - v)).toBeLessThan(0.1)
+  })
+
+  it('come in any number of tasks', async () => {
+    const many = Array.from({ length: 50 }, (_, i) => i % 3)
+    const pixels = await set.read(many, 7)
+    const three = await set.read([0, 1, 2], 7)
+    for (const [i, image] of many.entries())
+      expect(pixels.subarray(i * 147, (i + 1) * 147)).toEqual(three.subarray(image * 147, (image + 1) * 147))
+  })
+})
