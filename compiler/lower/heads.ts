@@ -19,12 +19,12 @@ export interface Projector {
   readonly weights: readonly string[]
 }
 
-/** `bias` is on in every recipe. */
+/** `bias`: on in every recipe. `prenorm`: a second result, the bottleneck before its norm. */
 export function projector(
   name: string,
   head: Pick<MlpHead, 'layers' | 'hidden' | 'bottleneck'>,
   input: TensorType,
-  bias = true,
+  { bias = true, prenorm = false } = {},
 ): Projector {
   const width = input.shape[1]
   if (width === undefined) throw new Error(`${name} takes rows`)
@@ -39,14 +39,14 @@ export function projector(
   for (const [i, layer] of layers.entries()) {
     b.module = layer.name
     const w = take(`${layer.name}.weight`, layer.out, layer.input)
-    const bias_ = bias ? take(`${layer.name}.bias`, layer.out) : null
-    x = b.op('linear', [x, w, bias_], { activation: 'none' })[0]
+    const added = bias ? take(`${layer.name}.bias`, layer.out) : null
+    x = b.one('linear', [x, w, added], { activation: 'none' })
     b.module = 'mlp'
-    if (i < layers.length - 1) x = b.op('gelu', [x], {})[0]
+    if (i < layers.length - 1) x = b.one('gelu', [x], {})
   }
   b.module = 'normalize'
   const [y] = b.op('l2_normalize', [x], { eps: bottleneckEps })
-  return { func: b.finish([y]), weights }
+  return { func: b.finish(prenorm ? [y, x] : [y]), weights }
 }
 
 /** -> [K, bottleneck] */

@@ -1,0 +1,81 @@
+import type { HostInput, Module } from '../../compiler/ir/types.js'
+import { optimize } from '../../compiler/passes/pipeline.js'
+import { buildPlan } from '../../compiler/plan/build.js'
+import type { PlanInput } from '../../compiler/plan/plan.js'
+import type { Device, HostTensor, State } from '../../runtime/devices/device.js'
+
+/** A module on a device, through the passes and the plan that training uses. */
+export interface Loaded {
+  readonly inputs: readonly PlanInput[]
+  readonly state: State
+  /** Runs all programs with these inputs. */
+  run(inputs: Readonly<Record<string, ArrayLike<number>>>): Promise<void>
+  output(name: string): Promise<HostTensor>
+  metrics(): Promise<Readonly<Record<string, HostTensor>>>
+  close(): Promise<void>
+}
+
+export interface LoadOptions {
+  readonly pack?: boolean
+  readonly fuse?: boolean
+}
+
+/** `values`: of state tensors, by name; the others start at zero. */
+export async function load(
+  device: Device,
+  module: Module,
+  values: (name: string) => ArrayLike<number> | undefined,
+  { pack = true, fuse = true }: LoadOptions = {},
+): Promise<Loaded> {
+  const { has, arenaLimitBytes, class: targetClass } = device.capabilities()
+  const optimized = optimize(module, {
+    pack,
+    fuse,
+    recompute: 'off',
+    capabilities: has,
+    verifyEach: true,
+  }).module
+  const plan = buildPlan(
+    optimized,
+    { class: targetClass, arenaLimitBytes },
+    { images: 1, modelFlopsPerStep: 0 },
+  )
+  const state = await device.state({
+    tensors: module.state.map((tensor) => ({
+      name: tensor.name,
+      dtype: tensor.type.dtype,
+      shape: tensor.type.shape,
+      init: tensor.init,
+      storedShape: tensor.storedShape,
+    })),
+  })
+  for (const { name } of module.state) {
+    const value = values(name)
+    if (value !== undefined) await state.write(name, Float32Array.from(value))
+  }
+  const executable = await device.load(plan, state)
+  const dtypes = new Map(optimized.inputs.map((input: HostInput) => [input.name, input.type.dtype]))
+  return {
+    inputs: plan.inputs,
+    state,
+    run: async (inputs) => {
+      const wanted = plan.inputs.map((input) => input.name)
+      await executable.writeInputs(
+        Object.fromEntries(
+          wanted.map((name) => {
+            const value = inputs[name]
+            if (value === undefined) throw new Error(`${module.name} needs the input ${name}`)
+            return [name, dtypes.get(name) === 'i32' ? Int32Array.from(value) : Float32Array.from(value)]
+          }),
+        ),
+      )
+      for (const program of plan.programs) await executable.run(program.name)
+    },
+    output: (name) => executable.output(name),
+    metrics: () => executable.metrics(),
+    close: async () => {
+      await executable.close()
+      await state.close()
+    },
+  }
+}

@@ -1,0 +1,60 @@
+import type { Device } from '../../runtime/devices/device.js'
+import { checkDropPath } from './cases/drop-path.js'
+import { checkHead } from './cases/head.js'
+import { checkNested } from './cases/nested.js'
+import { checkVit } from './cases/vit.js'
+import { type Fixture, loadFixtures } from './fixture.js'
+import { openReport } from './report.js'
+
+/** How far from the recorded numbers each device may be, in units of the fixtures' own tolerances. */
+export const deviceFactor: Readonly<Record<string, number>> = { interpret: 1, native: 2 }
+const otherDevices = 10
+
+type Check = (fixture: Fixture, device: Device, report: ReturnType<typeof openReport>) => Promise<void>
+
+export interface FixtureResult {
+  readonly name: string
+  readonly passed: number
+  readonly failures: readonly string[]
+  /** Why nothing was checked; null where something was. */
+  readonly skipped: string | null
+}
+
+/** What a fixture is about is the number that its name begins with. */
+export function checkFor(fixture: Fixture): Check | string {
+  const number = /^\d+/.exec(fixture.name)?.[0]
+  switch (number) {
+    case '01':
+      return checkVit
+    case '02':
+      return checkNested
+    case '03':
+      return checkDropPath
+    case '04':
+      return checkHead
+    default:
+      return 'not supported yet'
+  }
+}
+
+export async function checkFixture(fixture: Fixture, device: Device): Promise<FixtureResult> {
+  const check = checkFor(fixture)
+  if (typeof check === 'string') return { name: fixture.name, passed: 0, failures: [], skipped: check }
+  const report = openReport(deviceFactor[device.name] ?? otherDevices)
+  try {
+    await check(fixture, device, report)
+  } catch (error) {
+    return {
+      name: fixture.name,
+      passed: report.passed,
+      failures: [...report.failures, `stopped: ${(error as Error).stack}`],
+      skipped: null,
+    }
+  }
+  return { name: fixture.name, passed: report.passed, failures: report.failures, skipped: null }
+}
+
+/** Every fixture of a directory, in order of names. */
+export async function* checkDirectory(directory: string, device: Device): AsyncGenerator<FixtureResult> {
+  for (const fixture of loadFixtures(directory)) yield await checkFixture(fixture, device)
+}
