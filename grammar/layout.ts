@@ -55,7 +55,7 @@ function reachesBrace(tokens: Tokens, i: number): boolean {
       return false
     if (token.tokenType === t.Comma && depth === 0) return false
     if (isOpener(token)) depth++
-    else if (isCloser(token)) depth = Math.max(0, depth - 1)
+    else if (isCloser(token) && --depth < 0) return false
   }
 }
 

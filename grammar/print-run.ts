@@ -123,7 +123,7 @@ function group(node: Group, level: number): string {
   const braces = node.open.tokenType === t.LCurly
   if (node.nodes.length === 0) return node.open.image + node.close.image
   if (!node.broken) {
-    const items = split(node).map((item) => inline(item.nodes, level))
+    const items = split(node).map((item) => inline([...item.nodes, ...item.behind], level))
     const inner = items.join(', ')
     return braces ? `{ ${inner} }` : `${node.open.image}${inner}${node.close.image}`
   }
@@ -134,13 +134,26 @@ function group(node: Group, level: number): string {
     const last = item.nodes.findLastIndex((n) => !('comment' in n))
     const content = item.nodes.slice(0, last + 1)
     const comments = item.nodes.slice(last + 1)
-    const lead = content.findIndex((n) => !('comment' in n))
-    for (const n of content.slice(0, Math.max(0, lead))) text += indent + inline([n], level + 1)
+    let lead = Math.max(
+      0,
+      content.findIndex((n) => !('comment' in n)),
+    )
+    // a comment right before the item stays on its line
+    while (
+      lead > 0 &&
+      !isLineComment(content[lead - 1]!) &&
+      endLine(content[lead - 1]!) === startLine(content[lead]!)
+    )
+      lead--
+    for (const n of content.slice(0, lead)) text += indent + inline([n], level + 1)
     if (content.length > 0)
       text += indent + inline(content.slice(lead), level + 1) + (node.listLike ? ',' : '')
-    for (const n of [...comments, ...item.behind])
-      text +=
-        'comment' in n && n.comment.ownLine ? indent + inline([n], level + 1) : ` ${inline([n], level + 1)}`
+    let behindLine = content.length === 0 || isLineComment(content.at(-1)!)
+    for (const n of [...comments, ...item.behind]) {
+      const ownLine = behindLine || ('comment' in n && n.comment.ownLine)
+      text += (ownLine ? indent : ' ') + inline([n], level + 1)
+      behindLine = ownLine || isLineComment(n)
+    }
   }
   return `${text}\n${step.repeat(level)}${node.close.image}`
 }
@@ -156,17 +169,14 @@ function split(node: Group): ListItem[] {
   const items: ListItem[] = []
   let current: ListItem = { nodes: [], behind: [] }
   let commaLine = -1
-  for (const inner of node.nodes) {
+  for (const [i, inner] of node.nodes.entries()) {
+    const next = node.nodes[i + 1]
+    const endsLine = next === undefined || startLine(next) > endLine(inner) || 'comment' in next
     if (node.listLike && typeOf(inner) === t.Comma) {
       items.push(current)
       current = { nodes: [], behind: [] }
       commaLine = endLine(inner)
-    } else if (
-      'comment' in inner &&
-      current.nodes.length === 0 &&
-      startLine(inner) === commaLine &&
-      isLineComment(inner)
-    )
+    } else if ('comment' in inner && current.nodes.length === 0 && startLine(inner) === commaLine && endsLine)
       items.at(-1)!.behind.push(inner)
     else current.nodes.push(inner)
   }
