@@ -22,4 +22,20 @@ export const device = {
     'device lacks what the plan needs',
     ({ device, plan, what }) => `device \`${device}\` cannot run plan \`${plan}\`: it lacks ${what}`,
   ),
+  DINO0904: entry<{ device: string; what: string }>(
+    'error',
+    'not enough memory on the device',
+    ({ device, what }) => `device \`${device}\` has not enough memory for ${what}`,
+  ),
+  DINO0905: entry<{ tensor: string; op: string; value: number; limit: number }>(
+    'error',
+    'an index outside its tensor',
+    ({ tensor, op, value, limit }) =>
+      `\`${tensor}\` holds ${value}, which \`${op}\` takes for a place among 0 to ${limit}`,
+  ),
+  DINO0906: entry<{ device: string; plan: string }>(
+    'error',
+    'device closed during a run',
+    ({ device, plan }) => `device \`${device}\` was closed while it ran plan \`${plan}\``,
+  ),
 } as const

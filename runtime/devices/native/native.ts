@@ -1,0 +1,206 @@
+import { availableParallelism, totalmem } from 'node:os'
+import type { DType } from '../../../compiler/ir/types.js'
+import type { Plan, PlanTensor, StateSpec, Step } from '../../../compiler/plan/plan.js'
+import { diagnose } from '../../../diagnostics/catalogue.js'
+import { DiagnosticError } from '../../../diagnostics/diagnostic.js'
+import type { Capabilities, Device, Executable, HostTensor, State } from '../device.js'
+import { refuseMissing } from '../requires.js'
+import { validatePlan } from '../validate.js'
+import type { Addon, DeviceHandle, Fault, PlanHandle, Refusal, StateHandle } from './addon.js'
+import { chooseInstructionSet, loadAddon } from './addon.js'
+import { attributeEncoders, encodePlan } from './encode.js'
+
+/**
+ * The embedded device: a C++ library (src/) that holds plans in their arenas and runs them on threads of its own.
+ * float32; results do not depend on the number of threads.
+ */
+export async function openNative(options: { readonly threads: number | null }): Promise<Device> {
+  const addon = loadAddon()
+  const set = chooseInstructionSet(addon)
+  const threads = Math.max(1, options.threads ?? availableParallelism())
+  const capabilities: Capabilities = {
+    class: 'arena',
+    has: new Set(addon.kinds().map((kind) => `op:${kind}`)),
+    arenaLimitBytes: null,
+    memoryBytes: Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
+    isa: set.name,
+    description: `${set.title}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+  }
+  const device = addon.openDevice(threads, set.index)
+  return {
+    name: 'native',
+    targetClass: 'arena',
+    capabilities: () => capabilities,
+    state: async (spec) => createState(addon, device, spec),
+    load: async (plan, state) => {
+      const valid = validatePlan(plan)
+      refuseMissing(valid, 'native', capabilities)
+      return loadPlan(addon, device, valid, state as NativeState)
+    },
+    close: async () => addon.closeDevice(device),
+  }
+}
+
+const elements = (shape: readonly number[]) => shape.reduce((n, size) => n * size, 1)
+
+const empty = (dtype: DType, shape: readonly number[]) =>
+  dtype === 'i32' ? new Int32Array(elements(shape)) : new Float32Array(elements(shape))
+
+/** The values as the typed array of a dtype, of the length that a shape asks for. */
+function converted(
+  name: string,
+  values: HostTensor,
+  dtype: DType,
+  shape: readonly number[],
+): Float32Array | Int32Array {
+  if (values.length !== elements(shape))
+    throw new RangeError(`${name}: ${values.length} values for a tensor of ${elements(shape)}`)
+  if (dtype === 'i32') return values instanceof Int32Array ? values : Int32Array.from(values)
+  return values instanceof Float32Array ? values : Float32Array.from(values)
+}
+
+interface NativeState extends State {
+  readonly handle: StateHandle
+  readonly indexOf: (name: string) => number
+}
+
+function createState(addon: Addon, device: DeviceHandle, spec: StateSpec): NativeState {
+  const { tensors } = spec
+  const sizes = tensors.flatMap((t) => [t.dtype === 'i32' ? 2 : 0, elements(t.shape)])
+  const handle = addon.createState(Float64Array.from(sizes))
+  if (handle === undefined)
+    throw outOfMemory(`the state of ${4 * tensors.reduce((n, t) => n + elements(t.shape), 0)} bytes`)
+  const indices = new Map(tensors.map((t, i) => [t.name, i]))
+  const indexOf = (name: string) => {
+    const index = indices.get(name)
+    if (index === undefined) throw new RangeError(`no state tensor \`${name}\``)
+    return index
+  }
+  return {
+    handle,
+    indexOf,
+    names: tensors.map((t) => t.name),
+    read: async (name) => {
+      const index = indexOf(name)
+      const { dtype, shape } = tensors[index]!
+      const values = empty(dtype, shape)
+      await addon.transferState(device, handle, index, values, false)
+      return values
+    },
+    write: async (name, values) => {
+      const index = indexOf(name)
+      const { dtype, shape } = tensors[index]!
+      await addon.transferState(device, handle, index, converted(name, values, dtype, shape), true)
+    },
+    close: async () => addon.closeState(handle),
+  }
+}
+
+const outOfMemory = (what: string) =>
+  new DiagnosticError([
+    diagnose('DINO0904', null, { device: 'native', what }, { help: ['set a smaller `micro_batch`'] }),
+  ])
+
+const stepOf = (plan: Plan, program: number, step: number): Step | undefined =>
+  plan.programs[program]?.steps[step]
+
+/** What src/plan.cc says, with the names and the place in the source that it does not know. */
+function refusal(plan: Plan, [reason, message, program, step, tensor]: Refusal): DiagnosticError {
+  if (reason === 5) return outOfMemory(`plan \`${plan.name}\`, which ${message}`)
+  const bad = stepOf(plan, program, step)
+  const where = bad
+    ? `step ${step} of \`${plan.programs[program]!.name}\` (\`${bad.op}\` in \`${bad.module}\`)`
+    : tensor >= 0
+      ? `tensor \`${plan.tensors[tensor]?.name ?? tensor}\``
+      : 'it'
+  const what = `${where} ${message}`
+  return new DiagnosticError([diagnose('DINO0902', bad?.span ?? null, { device: 'native', what })])
+}
+
+/** Which operand of which step held a value that must not be used. */
+function faultOf(plan: Plan, program: number, [code, step, operand, value, bound]: Fault): DiagnosticError {
+  if (code === 4) return outOfMemory(`scratch memory of plan \`${plan.name}\``)
+  if (code === 3)
+    return new DiagnosticError([diagnose('DINO0906', null, { device: 'native', plan: plan.name })])
+  const at = stepOf(plan, program, step)!
+  const tensor = plan.tensors[at.operands[operand]!]!.name
+  return new DiagnosticError([
+    diagnose('DINO0905', at.span, { tensor, op: at.op, value, limit: code === 2 ? bound : bound - 1 }),
+  ])
+}
+
+function loadPlan(addon: Addon, device: DeviceHandle, plan: Plan, state: NativeState): Executable {
+  const kinds = new Map(addon.kinds().map((kind, i) => [kind, i]))
+  const known = new Set(state.names)
+  for (const { name } of plan.state)
+    if (!known.has(name))
+      throw new DiagnosticError([
+        diagnose('DINO0902', null, {
+          device: 'native',
+          what: `it reads \`${name}\`, which the state does not hold`,
+        }),
+      ])
+  const words = encodePlan(plan, kinds, state.indexOf)
+  const loaded = addon.loadPlan(
+    words,
+    state.handle,
+    Int32Array.from(plan.metrics, (m) => m.tensor),
+  )
+  if (Array.isArray(loaded)) throw refusal(plan, loaded as unknown as Refusal)
+  const handle = loaded as PlanHandle
+  const tensorOf = (id: number): PlanTensor => plan.tensors[id]!
+  const inputs = new Map(plan.inputs.map((input) => [input.name, tensorOf(input.tensor)]))
+  const outputs = new Map(plan.outputs.map((output) => [output.name, tensorOf(output.tensor)]))
+  const programs = new Map(plan.programs.map((program, i) => [program.name, i]))
+
+  return {
+    writeInputs: async (values) => {
+      for (const [name, value] of Object.entries(values)) {
+        const tensor = inputs.get(name)
+        if (tensor === undefined) continue
+        addon.writeTensor(device, handle, tensor.id, converted(name, value, tensor.dtype, tensor.shape))
+      }
+    },
+    run: async (name) => {
+      const program = programs.get(name)
+      if (program === undefined) throw new RangeError(`no program \`${name}\` in plan \`${plan.name}\``)
+      const fault = await addon.runProgram(device, handle, program)
+      if (fault) throw faultOf(plan, program, fault)
+    },
+    metrics: async () => {
+      const values: Record<string, HostTensor> = {}
+      plan.metrics.forEach(({ name, tensor }, i) => {
+        const { dtype, shape } = tensorOf(tensor)
+        const into = empty(dtype, shape)
+        addon.readMetric(handle, i, into)
+        values[name] = into
+      })
+      return values
+    },
+    output: async (name) => {
+      const tensor = outputs.get(name)
+      if (tensor === undefined) throw new RangeError(`no output \`${name}\` in plan \`${plan.name}\``)
+      const into = empty(tensor.dtype, tensor.shape)
+      await addon.readTensor(device, handle, tensor.id, into)
+      return into
+    },
+    profile: async () => {
+      const parts = new Map<string, { module: string; op: string; stage: string; seconds: number }>()
+      for (const [i, program] of plan.programs.entries()) {
+        const seconds = new Float64Array(program.steps.length)
+        await addon.readSeconds(device, handle, i, seconds)
+        program.steps.forEach(({ module, op, stage }, at) => {
+          const key = `${module} ${op} ${stage}`
+          const part = parts.get(key)
+          if (part) part.seconds += seconds[at]!
+          else parts.set(key, { module, op, stage, seconds: seconds[at]! })
+        })
+      }
+      return [...parts.values()]
+    },
+    close: async () => addon.closePlan(handle),
+  }
+}
+
+/** Kernel kinds that the encoder knows, for comparison with those that the addon has. */
+export const encodedKinds: readonly string[] = Object.keys(attributeEncoders)

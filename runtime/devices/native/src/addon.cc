@@ -1,0 +1,459 @@
+// The Node-API face of the executor. No static state: each environment (a worker, a test context) that loads it has
+// its own. Arguments come from native.ts alone, which checks names and plans; what is checked here is what memory
+// safety needs.
+#define NAPI_VERSION 8
+#include <node_api.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "executor.h"
+#include "queue.h"
+
+namespace dino {
+namespace {
+
+/** A plan loaded, and the metrics of its last run. */
+struct Loaded {
+  std::unique_ptr<Executor> executor;
+  std::vector<size_t> metrics;
+  std::mutex mutex;
+  std::vector<std::vector<char>> snapshot;
+};
+
+size_t bytes_of(const Tensor& t) { return static_cast<size_t>(t.elements) * 4; }
+
+struct Device {
+  Device(int threads, const Isa& isa) : engine(threads, isa) {}
+  Engine engine;
+  std::atomic<bool> stop{false};
+  napi_env env = nullptr;
+  napi_threadsafe_function done = nullptr;
+  int64_t pending = 0;  // on the JavaScript thread only
+  std::unique_ptr<Queue> queue;
+};
+
+/** One request on its way through the queue and back. */
+struct Work {
+  Device* device = nullptr;
+  napi_deferred deferred = nullptr;  // null: nobody waits
+  napi_ref array = nullptr;          // keeps the memory of a typed array
+  Outcome outcome;
+  bool reports = false;              // resolves with the outcome
+};
+
+bool ok(napi_env env, napi_status status) {
+  if (status == napi_ok) return true;
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (!pending) napi_throw_error(env, nullptr, "the native device was called with arguments that it does not know");
+  return false;
+}
+
+template <size_t N>
+bool arguments(napi_env env, napi_callback_info info, napi_value (&values)[N]) {
+  size_t count = N;
+  if (!ok(env, napi_get_cb_info(env, info, &count, values, nullptr, nullptr))) return false;
+  return count == N || ok(env, napi_invalid_arg);
+}
+
+template <class T>
+T* external(napi_env env, napi_value value) {
+  void* data = nullptr;
+  napi_valuetype type = napi_undefined;
+  if (!ok(env, napi_typeof(env, value, &type))) return nullptr;
+  if (type != napi_external) return ok(env, napi_invalid_arg), nullptr;
+  if (!ok(env, napi_get_value_external(env, value, &data))) return nullptr;
+  return static_cast<T*>(data);
+}
+
+struct Array {
+  napi_typedarray_type type = napi_int8_array;
+  void* data = nullptr;
+  size_t length = 0;
+};
+bool typed_array(napi_env env, napi_value value, Array& array) {
+  return ok(env, napi_get_typedarray_info(env, value, &array.type, &array.length, &array.data, nullptr, nullptr));
+}
+/** A Float32Array or Int32Array that fits a tensor. */
+bool fitting(napi_env env, napi_value value, DType dtype, int64_t elements, Array& array) {
+  if (!typed_array(env, value, array)) return false;
+  const bool fits = array.length == static_cast<size_t>(elements) &&
+                    array.type == (dtype == DType::i32 ? napi_int32_array : napi_float32_array);
+  return fits || ok(env, napi_invalid_arg);
+}
+
+bool index_below(napi_env env, napi_value value, size_t bound, size_t& index) {
+  int64_t number = 0;
+  if (!ok(env, napi_get_value_int64(env, value, &number))) return false;
+  if (number < 0 || static_cast<size_t>(number) >= bound) return ok(env, napi_invalid_arg);
+  index = static_cast<size_t>(number);
+  return true;
+}
+
+napi_value string_of(napi_env env, const std::string& text) {
+  napi_value value = nullptr;
+  napi_create_string_utf8(env, text.c_str(), text.size(), &value);
+  return value;
+}
+napi_value number_of(napi_env env, double number) {
+  napi_value value = nullptr;
+  napi_create_double(env, number, &value);
+  return value;
+}
+
+// --- the way back: on the JavaScript thread
+
+void settle(napi_env env, napi_value, void*, void* data) {
+  std::unique_ptr<Work> work(static_cast<Work*>(data));
+  if (!env) return;
+  napi_handle_scope scope;
+  napi_open_handle_scope(env, &scope);
+  if (--work->device->pending == 0 && work->device->done) napi_unref_threadsafe_function(env, work->device->done);
+  if (work->array) napi_delete_reference(env, work->array);
+  if (work->deferred) {
+    napi_value result = nullptr;
+    napi_get_undefined(env, &result);
+    const Fault& fault = work->outcome.fault;
+    if (work->reports && fault.code != FaultCode::none) {
+      const double parts[] = {static_cast<double>(fault.code), static_cast<double>(work->outcome.step),
+                              static_cast<double>(fault.operand), static_cast<double>(fault.value),
+                              static_cast<double>(fault.bound)};
+      napi_create_array(env, &result);
+      for (uint32_t i = 0; i < 5; i++) napi_set_element(env, result, i, number_of(env, parts[i]));
+    }
+    napi_resolve_deferred(env, work->deferred, result);
+  }
+  napi_close_handle_scope(env, scope);
+}
+
+/** Queues `job`; the promise it returns is settled when the job is done. */
+template <class Job>
+napi_value enqueue(napi_env env, Device* device, std::unique_ptr<Work> work, bool waits, Job job) {
+  napi_value promise = nullptr;
+  napi_get_undefined(env, &promise);
+  if (!device->queue) return ok(env, napi_closing), promise;
+  if (waits && !ok(env, napi_create_promise(env, &work->deferred, &promise))) return nullptr;
+  work->device = device;
+  if (device->pending++ == 0) napi_ref_threadsafe_function(env, device->done);
+  // The queue's functions must be copyable.
+  Work* const raw = work.release();
+  device->queue->add([device, raw, job] {
+    job(*raw);
+    if (napi_call_threadsafe_function(device->done, raw, napi_tsfn_blocking) != napi_ok) delete raw;
+  });
+  return promise;
+}
+
+void end(Device* device) {
+  device->stop.store(true);
+  device->queue.reset();
+}
+
+/** Ends the thread, then the function that it calls: what is still on its way back is dropped. */
+void end_for_good(Device* device) {
+  end(device);
+  if (device->done) napi_release_threadsafe_function(device->done, napi_tsfn_abort);
+  device->done = nullptr;
+}
+
+void end_with_environment(void* device) { end_for_good(static_cast<Device*>(device)); }
+
+// --- functions
+
+napi_value kinds(napi_env env, napi_callback_info) {
+  napi_value list = nullptr;
+  napi_create_array(env, &list);
+  for (int i = 0; i < kind_count; i++) napi_set_element(env, list, static_cast<uint32_t>(i), string_of(env, kind_names[i]));
+  return list;
+}
+
+/** [name, title, supported] of each set, the best first. */
+napi_value instruction_set_list(napi_env env, napi_callback_info) {
+  napi_value list = nullptr;
+  napi_create_array(env, &list);
+  uint32_t at = 0;
+  for (const Isa& isa : instruction_sets()) {
+    napi_value entry = nullptr, supported = nullptr;
+    napi_create_array(env, &entry);
+    napi_get_boolean(env, isa.supported, &supported);
+    napi_set_element(env, entry, 0, string_of(env, isa.name));
+    napi_set_element(env, entry, 1, string_of(env, isa.title));
+    napi_set_element(env, entry, 2, supported);
+    napi_set_element(env, list, at++, entry);
+  }
+  return list;
+}
+
+/** (threads, number of the instruction set) -> device */
+napi_value open_device(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  if (!arguments(env, info, values)) return nullptr;
+  const std::vector<Isa> sets = instruction_sets();
+  size_t threads = 0, set = 0;
+  if (!index_below(env, values[0], 4097, threads) || !index_below(env, values[1], sets.size(), set)) return nullptr;
+  if (threads == 0 || !sets[set].supported) return ok(env, napi_invalid_arg), nullptr;
+  auto device = std::make_unique<Device>(static_cast<int>(threads), sets[set]);
+  device->env = env;
+  if (!ok(env, napi_create_threadsafe_function(env, nullptr, nullptr, string_of(env, "dinoc native device"), 0, 1, nullptr,
+                                               nullptr, nullptr, settle, &device->done)))
+    return nullptr;
+  napi_unref_threadsafe_function(env, device->done);
+  device->queue = std::make_unique<Queue>();
+  // Hooks run last first, so this one before the function's own.
+  napi_add_env_cleanup_hook(env, end_with_environment, device.get());
+  napi_value value = nullptr;
+  Device* const raw = device.get();
+  const auto finalize = [](napi_env env, void* data, void*) {
+    Device* const device = static_cast<Device*>(data);
+    if (device->done) napi_remove_env_cleanup_hook(env, end_with_environment, device);
+    end_for_good(device);
+    delete device;
+  };
+  if (!ok(env, napi_create_external(env, raw, finalize, nullptr, &value))) return nullptr;
+  device.release();
+  return value;
+}
+
+/** (device): stops what runs. */
+napi_value close_device(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  if (!arguments(env, info, values)) return nullptr;
+  if (Device* device = external<Device>(env, values[0])) end(device);
+  return nullptr;
+}
+
+/** (Float64Array of dtype, elements for each tensor) -> state, or undefined where memory does not suffice */
+napi_value create_state(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  Array array;
+  if (!arguments(env, info, values) || !typed_array(env, values[0], array)) return nullptr;
+  if (array.type != napi_float64_array || array.length % 2 != 0) return ok(env, napi_invalid_arg), nullptr;
+  const double* words = static_cast<const double*>(array.data);
+  std::vector<StateTensor> tensors;
+  for (size_t i = 0; i < array.length; i += 2)
+    tensors.push_back(StateTensor{words[i] == 2 ? DType::i32 : DType::f32, static_cast<int64_t>(words[i + 1])});
+  std::shared_ptr<State> state = State::create(tensors);
+  if (!state) return nullptr;
+  napi_value value = nullptr;
+  auto* held = new std::shared_ptr<State>(std::move(state));
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<State>*>(data); };
+  if (!ok(env, napi_create_external(env, held, finalize, nullptr, &value))) delete held;
+  return value;
+}
+
+/** (state): frees its memory once no plan is bound to it. */
+napi_value close_state(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  if (!arguments(env, info, values)) return nullptr;
+  if (auto* state = external<std::shared_ptr<State>>(env, values[0])) state->reset();
+  return nullptr;
+}
+
+/** (device, state, index, typed array, whether to write) -> promise */
+napi_value transfer_state(napi_env env, napi_callback_info info) {
+  napi_value values[5];
+  if (!arguments(env, info, values)) return nullptr;
+  Device* device = external<Device>(env, values[0]);
+  auto* held = external<std::shared_ptr<State>>(env, values[1]);
+  if (!device || !held) return nullptr;
+  if (!*held) return ok(env, napi_invalid_arg), nullptr;
+  const std::shared_ptr<State> state = *held;
+  size_t index = 0;
+  bool write = false;
+  Array array;
+  if (!index_below(env, values[2], state->tensors().size(), index)) return nullptr;
+  const StateTensor& tensor = state->tensors()[index];
+  if (!fitting(env, values[3], tensor.dtype, tensor.elements, array)) return nullptr;
+  if (!ok(env, napi_get_value_bool(env, values[4], &write))) return nullptr;
+  auto work = std::make_unique<Work>();
+  napi_create_reference(env, values[3], 1, &work->array);
+  void* const data = array.data;
+  const size_t bytes = static_cast<size_t>(tensor.elements) * 4;
+  return enqueue(env, device, std::move(work), true, [state, index, write, data, bytes](Work&) {
+    if (write)
+      std::memcpy(state->data(index), data, bytes);
+    else
+      std::memcpy(data, state->data(index), bytes);
+  });
+}
+
+/** (Float64Array plan, state, Int32Array metric tensors) -> executable, or [reason, message, program, step, tensor] */
+napi_value load_plan(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  if (!arguments(env, info, values)) return nullptr;
+  auto* held = external<std::shared_ptr<State>>(env, values[1]);
+  Array words, metrics;
+  if (!held || !typed_array(env, values[0], words) || !typed_array(env, values[2], metrics)) return nullptr;
+  if (!*held || words.type != napi_float64_array || metrics.type != napi_int32_array)
+    return ok(env, napi_invalid_arg), nullptr;
+  LoadError error;
+  auto loaded = std::make_shared<Loaded>();
+  loaded->executor = Executor::load(static_cast<const double*>(words.data), words.length, *held, error);
+  napi_value value = nullptr;
+  if (!loaded->executor) {
+    napi_create_array(env, &value);
+    napi_set_element(env, value, 0, number_of(env, static_cast<double>(error.reason)));
+    napi_set_element(env, value, 1, string_of(env, error.message));
+    napi_set_element(env, value, 2, number_of(env, static_cast<double>(error.program)));
+    napi_set_element(env, value, 3, number_of(env, static_cast<double>(error.step)));
+    napi_set_element(env, value, 4, number_of(env, static_cast<double>(error.tensor)));
+    return value;
+  }
+  for (size_t i = 0; i < metrics.length; i++) {
+    const int32_t id = static_cast<const int32_t*>(metrics.data)[i];
+    if (id < 0 || static_cast<size_t>(id) >= loaded->executor->tensors()) return ok(env, napi_invalid_arg), nullptr;
+    loaded->metrics.push_back(static_cast<size_t>(id));
+    loaded->snapshot.emplace_back(bytes_of(loaded->executor->tensor(static_cast<size_t>(id))));
+  }
+  auto* kept = new std::shared_ptr<Loaded>(std::move(loaded));
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<Loaded>*>(data); };
+  if (!ok(env, napi_create_external(env, kept, finalize, nullptr, &value))) delete kept;
+  return value;
+}
+
+std::shared_ptr<Loaded> loaded_of(napi_env env, napi_value value) {
+  auto* held = external<std::shared_ptr<Loaded>>(env, value);
+  if (!held) return nullptr;
+  if (!*held) ok(env, napi_invalid_arg);
+  return *held;
+}
+
+/** (executable): frees its arenas after what is queued. */
+napi_value close_plan(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  if (!arguments(env, info, values)) return nullptr;
+  if (auto* held = external<std::shared_ptr<Loaded>>(env, values[0])) held->reset();
+  return nullptr;
+}
+
+/** (device, executable, tensor, typed array): copied before it returns, seen by the runs that are asked for later. */
+napi_value write_tensor(napi_env env, napi_callback_info info) {
+  napi_value values[4];
+  if (!arguments(env, info, values)) return nullptr;
+  Device* device = external<Device>(env, values[0]);
+  const std::shared_ptr<Loaded> loaded = device ? loaded_of(env, values[1]) : nullptr;
+  size_t index = 0;
+  Array array;
+  if (!loaded || !index_below(env, values[2], loaded->executor->tensors(), index)) return nullptr;
+  const Tensor& tensor = loaded->executor->tensor(index);
+  if (!fitting(env, values[3], tensor.dtype, tensor.elements, array)) return nullptr;
+  if (device->pending == 0) {
+    std::memcpy(tensor.data, array.data, bytes_of(tensor));
+    return nullptr;
+  }
+  const char* bytes = static_cast<const char*>(array.data);
+  auto copy = std::make_shared<std::vector<char>>(bytes, bytes + bytes_of(tensor));
+  enqueue(env, device, std::make_unique<Work>(), false, [loaded, index, copy](Work&) {
+    std::memcpy(loaded->executor->tensor(index).data, copy->data(), copy->size());
+  });
+  return nullptr;
+}
+
+/** (device, executable, tensor, typed array) -> promise */
+napi_value read_tensor(napi_env env, napi_callback_info info) {
+  napi_value values[4];
+  if (!arguments(env, info, values)) return nullptr;
+  Device* device = external<Device>(env, values[0]);
+  const std::shared_ptr<Loaded> loaded = device ? loaded_of(env, values[1]) : nullptr;
+  size_t index = 0;
+  Array array;
+  if (!loaded || !index_below(env, values[2], loaded->executor->tensors(), index)) return nullptr;
+  const Tensor& tensor = loaded->executor->tensor(index);
+  if (!fitting(env, values[3], tensor.dtype, tensor.elements, array)) return nullptr;
+  auto work = std::make_unique<Work>();
+  napi_create_reference(env, values[3], 1, &work->array);
+  void* const data = array.data;
+  return enqueue(env, device, std::move(work), true, [loaded, index, data](Work&) {
+    const Tensor& from = loaded->executor->tensor(index);
+    std::memcpy(data, from.data, bytes_of(from));
+  });
+}
+
+/** (device, executable, program) -> promise of nothing, or of [fault, step, operand, value, bound] */
+napi_value run_program(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  if (!arguments(env, info, values)) return nullptr;
+  Device* device = external<Device>(env, values[0]);
+  const std::shared_ptr<Loaded> loaded = device ? loaded_of(env, values[1]) : nullptr;
+  size_t program = 0;
+  if (!loaded || !index_below(env, values[2], loaded->executor->programs(), program)) return nullptr;
+  auto work = std::make_unique<Work>();
+  work->reports = true;
+  return enqueue(env, device, std::move(work), true, [device, loaded, program](Work& work) {
+    work.outcome = loaded->executor->run(program, device->engine, device->stop);
+    std::lock_guard<std::mutex> lock(loaded->mutex);
+    for (size_t i = 0; i < loaded->metrics.size(); i++)
+      std::memcpy(loaded->snapshot[i].data(), loaded->executor->tensor(loaded->metrics[i]).data, loaded->snapshot[i].size());
+  });
+}
+
+/** (executable, number of the metric, typed array): as it was after the last run that ended. */
+napi_value read_metric(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  if (!arguments(env, info, values)) return nullptr;
+  const std::shared_ptr<Loaded> loaded = loaded_of(env, values[0]);
+  size_t metric = 0;
+  Array array;
+  if (!loaded || !index_below(env, values[1], loaded->metrics.size(), metric)) return nullptr;
+  const Tensor& tensor = loaded->executor->tensor(loaded->metrics[metric]);
+  if (!fitting(env, values[2], tensor.dtype, tensor.elements, array)) return nullptr;
+  std::lock_guard<std::mutex> lock(loaded->mutex);
+  std::memcpy(array.data, loaded->snapshot[metric].data(), loaded->snapshot[metric].size());
+  return nullptr;
+}
+
+/** (device, executable, program, Float64Array of its steps) -> promise: seconds since the last call */
+napi_value read_seconds(napi_env env, napi_callback_info info) {
+  napi_value values[4];
+  if (!arguments(env, info, values)) return nullptr;
+  Device* device = external<Device>(env, values[0]);
+  const std::shared_ptr<Loaded> loaded = device ? loaded_of(env, values[1]) : nullptr;
+  size_t program = 0;
+  Array array;
+  if (!loaded || !index_below(env, values[2], loaded->executor->programs(), program)) return nullptr;
+  if (!typed_array(env, values[3], array)) return nullptr;
+  if (array.type != napi_float64_array) return ok(env, napi_invalid_arg), nullptr;
+  auto work = std::make_unique<Work>();
+  napi_create_reference(env, values[3], 1, &work->array);
+  double* const to = static_cast<double*>(array.data);
+  const size_t length = array.length;
+  return enqueue(env, device, std::move(work), true, [loaded, program, to, length](Work&) {
+    const std::vector<double> seconds = loaded->executor->take_seconds(program);
+    for (size_t i = 0; i < length && i < seconds.size(); i++) to[i] = seconds[i];
+  });
+}
+
+}  // namespace
+}  // namespace dino
+
+NAPI_MODULE_INIT() {
+  using namespace dino;
+  const struct {
+    const char* name;
+    napi_callback function;
+  } functions[] = {
+      {"kinds", kinds},
+      {"instructionSets", instruction_set_list},
+      {"openDevice", open_device},
+      {"closeDevice", close_device},
+      {"createState", create_state},
+      {"closeState", close_state},
+      {"transferState", transfer_state},
+      {"loadPlan", load_plan},
+      {"closePlan", close_plan},
+      {"writeTensor", write_tensor},
+      {"readTensor", read_tensor},
+      {"runProgram", run_program},
+      {"readMetric", read_metric},
+      {"readSeconds", read_seconds},
+  };
+  for (const auto& f : functions) {
+    napi_value value = nullptr;
+    if (napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.function, nullptr, &value) != napi_ok ||
+        napi_set_named_property(env, exports, f.name, value) != napi_ok)
+      return nullptr;
+  }
+  return exports;
+}

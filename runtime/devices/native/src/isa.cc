@@ -1,0 +1,35 @@
+#include "isa.h"
+
+namespace dino {
+
+#if defined(DINO_X86)
+namespace avx512 {
+extern const Kernel kernel_table[kind_count];
+}
+namespace avx2 {
+extern const Kernel kernel_table[kind_count];
+}
+#endif
+namespace portable {
+extern const Kernel kernel_table[kind_count];
+}
+
+std::vector<Isa> instruction_sets() {
+  std::vector<Isa> sets;
+#if defined(DINO_X86)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+  sets.push_back(Isa{"avx512", "AVX-512", avx512, avx512::kernel_table});
+  sets.push_back(Isa{"avx2", "AVX2", avx2, avx2::kernel_table});
+  sets.push_back(Isa{"portable", "SSE2", true, portable::kernel_table});
+#elif defined(__aarch64__)
+  sets.push_back(Isa{"portable", "NEON", true, portable::kernel_table});
+#else
+  sets.push_back(Isa{"portable", "portable vectors", true, portable::kernel_table});
+#endif
+  return sets;
+}
+
+}  // namespace dino

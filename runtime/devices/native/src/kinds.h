@@ -1,0 +1,34 @@
+#pragma once
+// Every kernel kind of compiler/ir/types.ts. A kind listed here without a check or a kernel does not compile.
+
+#define DINO_KERNEL_KINDS(X)                                                                              \
+  X(patchify) X(replace_masked) X(replace_masked_grad) X(interpolate_pos) X(interpolate_pos_grad)         \
+  X(assemble_tokens) X(assemble_tokens_grad)                                                              \
+  X(linear) X(matmul) X(batch_matmul) X(sum_rows)                                                         \
+  X(layer_norm) X(layer_norm_rebuild) X(layer_norm_grad) X(gelu) X(gelu_grad) X(silu_gate)                \
+  X(silu_gate_grad) X(layer_scale) X(layer_scale_grad) X(l2_normalize) X(l2_normalize_grad)               \
+  X(weight_norm) X(weight_norm_grad) X(softmax) X(softmax_grad) X(add) X(scale) X(fill) X(cast)           \
+  X(attention) X(attention_grad) X(split_heads) X(join_heads) X(merge_heads) X(unmerge_heads)             \
+  X(concat_rows) X(slice_rows) X(place_rows) X(select_tokens) X(place_tokens) X(gather_rows)              \
+  X(scatter_add_rows) X(gather_segments) X(scatter_segments) X(residual_add) X(residual_add_grad)         \
+  X(sinkhorn) X(sharpen_center) X(make_targets) X(mean_rows)                                              \
+  X(cross_entropy_rows) X(cross_entropy_rows_grad) X(prototype_cross_entropy)                             \
+  X(prototype_cross_entropy_grad) X(koleo) X(koleo_grad) X(weighted_sum)                                  \
+  X(norm) X(finite) X(clip_factor) X(adamw) X(ema) X(adamw_ema) X(update_center) X(accumulate)
+
+namespace dino {
+
+enum class Kind : int {
+#define X(name) name,
+  DINO_KERNEL_KINDS(X)
+#undef X
+};
+
+inline constexpr const char* kind_names[] = {
+#define X(name) #name,
+    DINO_KERNEL_KINDS(X)
+#undef X
+};
+inline constexpr int kind_count = sizeof(kind_names) / sizeof(kind_names[0]);
+
+}  // namespace dino
