@@ -67,10 +67,11 @@ export function openScreen(terminal: Terminal): Screen {
   }
 }
 
-const escapes = /\x1b\[[0-9;]*m/g
+const csi = String.fromCharCode(27)
+const colour = new RegExp(`(${csi}\\[[0-9;]*m)`)
 
 export function visibleLength(text: string): number {
-  return [...text.replace(escapes, '')].length
+  return text.split(colour).reduce((sum, part) => sum + (part.startsWith(csi) ? 0 : [...part].length), 0)
 }
 
 /** At most `width` visible characters; colours are kept and closed. */
@@ -79,8 +80,8 @@ export function cut(text: string, width: number): string {
   let out = ''
   let length = 0
   let coloured = false
-  for (const part of text.split(/(\x1b\[[0-9;]*m)/)) {
-    if (part.startsWith('\x1b')) {
+  for (const part of text.split(colour)) {
+    if (part.startsWith(csi)) {
       out += part
       coloured = true
       continue

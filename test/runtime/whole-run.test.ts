@@ -76,10 +76,10 @@ test('a learning rate that explodes stops with the term and the step, the state 
   const steps = (value: number) => ({ value, unit: 'step' as const })
   const huge = { pieces: [{ kind: 'constant' as const, value: 1e38, over: null }] }
   const base = tinyJob(source, openInterpret()).resolved as { schedule: { phases: object[] } }
-  const [phase] = base.schedule.phases as never[]
+  const [phase] = base.schedule.phases as [object]
   const schedule = {
     ...{ batch: 4, microBatch: null, epoch: steps(2) },
-    phases: [{ ...(phase as object), name: 'pretrain', lr: huge, length: steps(6), resolution: 16 }],
+    phases: [{ ...phase, name: 'pretrain', lr: huge, length: steps(6), resolution: 16 }],
   } as never
   const { outcome } = await run('huge', { overrides: { schedule } })
   expect(outcome).toMatchObject({ status: 'failed', failure: { code: 'DINO1036' } })
