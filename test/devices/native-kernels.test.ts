@@ -154,7 +154,7 @@ describe.skipIf(missing !== null)(`native kernels${missing ? ` (skipped: ${missi
             const actual = runs[0]![i]!
             for (const other of runs.slice(1))
               expect(Buffer.compare(bytes(actual), bytes(other[i]!)), `${where}: threads`).toBe(0)
-            close(actual, expected, one.slack ?? 1, where)
+            close(actual, expected, one, where)
           }
         }
       }
@@ -163,15 +163,15 @@ describe.skipIf(missing !== null)(`native kernels${missing ? ` (skipped: ${missi
 
 const bytes = (values: HostTensor) => Buffer.from(values.buffer, values.byteOffset, values.byteLength)
 
-/** Within 1e-5 (times slack) of the largest value (at least 0.001), each; whole numbers exactly. */
-function close(actual: HostTensor, expected: ArrayLike<number>, slack: number, where: string): void {
+/** Within 1e-5 (times slack) of the largest value (at least `floor`), each; whole numbers exactly. */
+function close(actual: HostTensor, expected: ArrayLike<number>, one: Case, where: string): void {
   expect(actual.length, where).toBe(expected.length)
-  let largest = 1e-3
+  let largest = one.floor ?? 1e-3
   for (let i = 0; i < expected.length; i++)
     if (Number.isFinite(expected[i])) largest = Math.max(largest, Math.abs(expected[i]!))
   for (let i = 0; i < expected.length; i++) {
     const [a, e] = [actual[i]!, expected[i]!]
-    const limit = actual instanceof Int32Array ? 0 : 1e-5 * slack * largest
+    const limit = actual instanceof Int32Array ? 0 : 1e-5 * (one.slack ?? 1) * largest
     if (!(Math.abs(a - e) <= limit || Object.is(a, e)))
       expect.fail(`${where}: element ${i} is ${a}, expected ${e} (largest ${largest})`)
   }
