@@ -1,7 +1,11 @@
 import type { Device } from '../../runtime/devices/device.js'
 import { checkDropPath } from './cases/drop-path.js'
 import { checkHead } from './cases/head.js'
+import { checkKnn } from './cases/knn.js'
+import { checkDinoLoss, checkIbotLoss, checkKoleoLoss } from './cases/losses.js'
+import { checkMasking } from './cases/masking.js'
 import { checkNested } from './cases/nested.js'
+import { checkSchedules } from './cases/schedules.js'
 import { checkVit } from './cases/vit.js'
 import { type Fixture, loadFixtures } from './fixture.js'
 import { openReport } from './report.js'
@@ -32,6 +36,18 @@ export function checkFor(fixture: Fixture): Check | string {
       return checkDropPath
     case '04':
       return checkHead
+    case '05':
+      return checkDinoLoss
+    case '06':
+      return checkIbotLoss
+    case '07':
+      return checkKoleoLoss
+    case '08':
+      return checkMasking
+    case '09':
+      return checkSchedules
+    case '11':
+      return fixture.tensors.has('neighbor_sims') ? checkKnn : 'not supported yet'
     default:
       return 'not supported yet'
   }
