@@ -122,7 +122,8 @@ export function paramValues(options: ParamOptions, report: Report) {
     const set = options.env[variable.text]
     if (set !== undefined) return ofOption(param.name.text, set, type, scope, value.span)
     if (fallback !== undefined) return fallback
-    report.give(
+    report.giveOnce(
+      `DINO0230 ${variable.text}`,
       'DINO0230',
       value.span,
       { variable: variable.text },

@@ -45,6 +45,8 @@ export interface Provenance {
   readonly at: Span | null
   /** The places it overrode, nearest first. */
   readonly overrode: readonly Span[]
+  /** Present where `at` is a `drop`: of the block, or of the value that then returned to its default. */
+  readonly dropped?: true
 }
 
 /** `80 epochs`: kept as written, since only data on disk can turn passes into steps. */
@@ -199,6 +201,11 @@ export interface Optimizer {
  */
 export interface Schedule {
   readonly pieces: readonly SchedulePiece[]
+  /**
+   * Present where a phase inherits the schedule of an earlier phase of another length: each `over` counts times
+   * to/from, rounded down, at least 1 step (steps are known once passes are).
+   */
+  readonly compress?: { readonly from: Time; readonly to: Time }
 }
 export type SchedulePiece =
   | { readonly kind: 'constant'; readonly value: number; readonly over: Time | null }

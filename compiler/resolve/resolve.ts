@@ -1,0 +1,484 @@
+import type { Diagnostic, Span } from '../../diagnostics/diagnostic.js'
+import { parse } from '../../grammar/parser.js'
+import { kindNamed, topLevelKinds } from '../../grammar/schema/vocabulary.js'
+import type { BuildScope, Origin } from './build.js'
+import { completeExperiment } from './complete.js'
+import { holds } from './conditions.js'
+import { type Built, buildCuration, buildSource, readCuration } from './definitions.js'
+import { type Body, readBody, whereOf } from './edits.js'
+import { type Tree, treeMaker, type VariantPlan } from './family.js'
+import type { References } from './field-scope.js'
+import { flatFields, flatten } from './flatten.js'
+import type { SourceHost } from './host.js'
+import { wholeForm } from './identity.js'
+import {
+  type CurationDefinition,
+  type Definition,
+  type ExperimentDefinition,
+  loadProgram,
+  type Module,
+  type Program,
+  type SourceDefinition,
+} from './modules.js'
+import { didYouMean } from './nearest.js'
+import { paramValues, shifted, shiftSpan } from './params.js'
+import { guarded, isPoisoned, POISON, unlessPoisoned } from './poison.js'
+import { newReport } from './report.js'
+import type { Curation, DataReference, Provenance, ResolvedExperiment, Source } from './resolved.js'
+import { rules } from './rules/all.js'
+import { applyBody, copyNode } from './tree.js'
+
+export type { SourceHost } from './host.js'
+
+export interface ResolveOptions {
+  /** `path=value`, one more body on top of every experiment that the entry names. */
+  readonly set: readonly string[]
+  readonly params: Readonly<Record<string, string>>
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+export interface Resolution {
+  readonly diagnostics: readonly Diagnostic[]
+  /** Experiments of the file (or the one named after `#`) with the variants that have no error. */
+  readonly experiments: readonly ResolvedFamily[]
+  /** Every text that was read, by the name that spans give it. */
+  readonly files: ReadonlyMap<string, string>
+}
+
+export interface ResolvedFamily {
+  readonly name: string
+  readonly file: string
+  readonly span: Span
+  /** `full` first. */
+  readonly variants: readonly ResolvedVariant[]
+}
+
+export interface ResolvedVariant {
+  readonly resolved: ResolvedExperiment
+  /** An earlier variant whose resolved form is the same; it is not run twice. */
+  readonly aliasOf: string | null
+}
+
+/** From a `.dino` file, or `FILE#experiment.variant`, to its experiments with everything written out. */
+export function resolve(entry: string, host: SourceHost, options: ResolveOptions): Resolution {
+  const report = newReport()
+  const hash = entry.lastIndexOf('#')
+  const file = hash < 0 ? entry : entry.slice(0, hash)
+  const program = loadProgram(file, host, report)
+  if (program === null) return { diagnostics: report.diagnostics, experiments: [], files: new Map() }
+  const files = new Map(program.texts)
+  const params = paramValues(options, report)
+  for (const module of program.modules.values()) checkTopLevel(module)
+  params.reportUnknown(program.modules.values())
+
+  const textOf = (value: { readonly span: Span }, path: string): string =>
+    (files.get(path) ?? '').slice(value.span.start, value.span.end).replace(/\s+/g, ' ')
+  const trees = treeMaker(report, textOf)
+  const settings = readSettings(options.set, program.entry)
+
+  // Sources and curations, each built once.
+  const names = new Map<string, Definition>()
+  const nameOf = (definition: SourceDefinition | CurationDefinition): string => {
+    for (let i = 1; ; i++) {
+      const name = i === 1 ? definition.name : `${definition.name}_${i}`
+      const holder = names.get(name)
+      if (holder === undefined) names.set(name, definition)
+      if (holder === undefined || holder === definition) return name
+    }
+  }
+  const sources = new Map<Definition, Built<Source>>()
+  const curations = new Map<Definition, { built: Built<Curation> | null; stages: readonly string[] }>()
+  const running: string[] = []
+  const noStages = null
+
+  const references: References = {
+    stages: noStages,
+    source(definition) {
+      const name = nameOf(definition)
+      let built = sources.get(definition)
+      if (built === undefined) {
+        built = buildSource(definition, name, { report, references, param: params.lookUp })
+        sources.set(definition, built)
+      }
+      return { name, source: built.value }
+    },
+    curation(definition) {
+      const name = nameOf(definition)
+      const known = curations.get(definition)
+      if (known !== undefined) return { name, stages: known.stages, curation: known.built?.value ?? POISON }
+      const read = readCuration(definition, report)
+      curations.set(definition, { built: null, stages: read?.stages ?? [] })
+      if (read === null) return { name, stages: [], curation: POISON }
+      const built = buildCuration(name, read, { report, references, param: params.lookUp })
+      curations.set(definition, { built, stages: read.stages })
+      return { name, stages: read.stages, curation: built.value }
+    },
+    run(definition, variant, at) {
+      const tree = trees.treeOf(definition)
+      const plan = trees.plansOf(tree, definition.name).find((p) => p.name === variant)
+      if (plan === undefined)
+        return tree.broken
+          ? { resolved: POISON }
+          : { variants: trees.plansOf(tree, definition.name).map((p) => p.name) }
+      const key = variant === 'full' ? definition.name : `${definition.name}.${variant}`
+      const id = `${definition.module.file}#${key}`
+      const place = running.indexOf(id)
+      if (place >= 0) {
+        const cycle = [...running.slice(place), id].map((r) => r.slice(r.lastIndexOf('#') + 1))
+        report.give('DINO0214', at, { cycle }, { label: 'needs the run that it is part of' })
+        return { resolved: POISON }
+      }
+      return { resolved: built(definition, tree, plan, id)?.resolved ?? POISON }
+    },
+  }
+
+  // Variants, each built once: dependencies without `--set`.
+  const cache = new Map<string, Outcome>()
+  const built = (definition: ExperimentDefinition, tree: Tree, plan: VariantPlan, id: string): Outcome => {
+    const known = cache.get(id)
+    if (known !== undefined) return known
+    running.push(id)
+    const outcome = build(definition, tree, plan)
+    running.pop()
+    cache.set(id, outcome)
+    return outcome
+  }
+
+  const build = (definition: ExperimentDefinition, tree: Tree, plan: VariantPlan): Outcome => {
+    const before = report.errors
+    const root = copyNode(tree.root)
+    for (const body of plan.bodies) applyBody(root, body, report)
+    const origins = new Map<string, Origin>()
+    const scope: BuildScope = {
+      report,
+      references,
+      param: params.lookUp,
+      batch: undefined,
+      origins,
+      prefix: '',
+    }
+    const fields = completeExperiment(root, scope, tree.header)
+    recordBlocks(root, origins)
+    const reached = reachedData(fields)
+    const draft = {
+      formatVersion: 1,
+      name: definition.name,
+      variant: plan.name,
+      grid: plan.grid,
+      ...fields,
+      sources: reached.sources,
+      curations: reached.curations,
+    } as unknown as ResolvedExperiment
+    for (const origin of reached.origins) origins.set(origin[0], origin[1])
+    if (plan.block?.where) {
+      const kept = unlessPoisoned(() => keeps(plan, guarded(draft)))
+      if (kept !== true) return { resolved: null, filtered: kept === false }
+    }
+    const poisoned = isPoisoned(draft)
+    const context = {
+      e: poisoned ? guarded(draft) : draft,
+      report,
+      header: tree.header,
+      variant: {
+        name: plan.name,
+        edited: plan.name !== 'full',
+        drops: plan.bodies.flatMap((body) => body.drops.map((d) => d.path.map((n) => n.text).join('.'))),
+      },
+      origins,
+    }
+    for (const rule of rules) unlessPoisoned(() => rule(context))
+    if (poisoned || report.errors > before) return { resolved: null, filtered: false }
+    return {
+      resolved: freeze({ ...withoutUnusedHeads(draft), provenance: provenanceOf(origins) }),
+      filtered: false,
+    }
+  }
+
+  const keeps = (plan: VariantPlan, draft: ResolvedExperiment): boolean | null => {
+    const module = plan.bodies.at(-1)!.layer.module
+    const scope = { report, module, param: params.lookUp, batch: null }
+    return holds(plan.block!.where!, flatFields(flatten(draft)), scope)
+  }
+
+  /** The sources and curations that an experiment's references lead to, however far. */
+  const reachedData = (fields: unknown) => {
+    const found: {
+      sources: Record<string, Source>
+      curations: Record<string, Curation>
+      origins: [string, Origin][]
+    } = {
+      sources: {},
+      curations: {},
+      origins: [],
+    }
+    const visit = (value: unknown): void => {
+      if (value === null || typeof value !== 'object') return
+      const reference = value as DataReference
+      if (reference.kind === 'source' && typeof reference.source === 'string') {
+        if (reference.source in found.sources) return
+        const definition = names.get(reference.source)!
+        const source = sources.get(definition)!
+        if (source.value === POISON) return
+        found.sources[reference.source] = source.value as Source
+        found.origins.push(...source.origins)
+      } else if (reference.kind === 'curation' && typeof reference.curation === 'string') {
+        if (reference.curation in found.curations) return
+        const curation = curations.get(names.get(reference.curation)!)?.built
+        if (curation === null || curation === undefined || curation.value === POISON) return
+        found.curations[reference.curation] = curation.value as Curation
+        found.origins.push(...curation.origins)
+        visit(curation.value)
+      } else if (isRun(value)) return
+      else for (const inner of Object.values(value)) visit(inner)
+    }
+    visit(fields)
+    return found
+  }
+
+  const family = (definition: ExperimentDefinition, only: string | null): ResolvedFamily | null => {
+    const tree = trees.withSettings(trees.treeOf(definition), settings)
+    const plans = trees.plansOf(tree, definition.name)
+    const chosen = only === null ? plans : plans.filter((p) => p.name === only)
+    if (only !== null && chosen.length === 0) {
+      if (!tree.broken)
+        report.give(
+          'DINO0216',
+          null,
+          { name: `${definition.name}.${only}`, file },
+          {
+            notes: [`variants of \`${definition.name}\`: ${plans.map((p) => p.name).join(', ')}`],
+            help: didYouMean(
+              only,
+              plans.map((p) => p.name),
+            ),
+          },
+        )
+      return null
+    }
+    const variants: ResolvedVariant[] = []
+    const forms = new Map<string, string>()
+    for (const plan of chosen) {
+      const id = `${definition.module.file}#${definition.name}.${plan.name} with settings`
+      const { resolved } = built(definition, tree, plan, id)
+      if (resolved === null) continue
+      const form = wholeForm(resolved)
+      const same = forms.get(form)
+      if (same === undefined) forms.set(form, plan.name)
+      else
+        report.give(
+          'DINO2008',
+          plan.block?.headerSpan ?? tree.header,
+          { variant: plan.name, same },
+          {
+            label: 'gives nothing new',
+          },
+        )
+      variants.push({ resolved, aliasOf: same ?? null })
+    }
+    if (variants.length === 0) return null
+    return { name: definition.name, file: definition.module.file, span: tree.header, variants }
+  }
+
+  const experiments: ResolvedFamily[] = []
+  const target = hash < 0 ? null : entry.slice(hash + 1)
+  if (target === null) {
+    for (const definition of program.entry.own) {
+      if (definition.kind === 'source') references.source(definition)
+      else if (definition.kind === 'curation') references.curation(definition)
+    }
+    params.checkAll(program.modules.values())
+    for (const definition of program.entry.own)
+      if (definition.kind === 'experiment') {
+        const found = family(definition, null)
+        if (found !== null) experiments.push(found)
+      }
+    reportUnusedParams(program.entry)
+  } else {
+    const dot = target.indexOf('.')
+    const name = dot < 0 ? target : target.slice(0, dot)
+    const definition = program.entry.own.find((d) => d.kind === 'experiment' && d.name === name)
+    if (definition?.kind === 'experiment') {
+      const found = family(definition, dot < 0 ? null : target.slice(dot + 1))
+      if (found !== null) experiments.push(found)
+    } else {
+      const known = program.entry.own.filter((d) => d.kind === 'experiment').map((d) => d.name)
+      report.give(
+        'DINO0216',
+        null,
+        { name, file },
+        {
+          notes: [`experiments of ${file}: ${known.length === 0 ? 'none' : known.join(', ')}`],
+          help: didYouMean(name, known),
+        },
+      )
+    }
+  }
+  return { diagnostics: sorted(report.diagnostics, program), experiments, files }
+
+  function checkTopLevel(module: Module): void {
+    for (const item of module.source.items) {
+      if (item.kind !== 'block' || item.poisoned) continue
+      const keyword = item.keyword.text
+      if (topLevelKinds.some((known) => known === keyword)) {
+        if (item.name === null)
+          report.give(
+            'DINO0314',
+            item.keyword.span,
+            { kind: keyword, example: `\`${keyword} NAME { }\`` },
+            {
+              label: 'the name is missing',
+            },
+          )
+        continue
+      }
+      const elsewhere = kindNamedOrNull(keyword)
+      if (elsewhere !== null)
+        report.give(
+          'DINO0312',
+          item.keyword.span,
+          {
+            kind: keyword,
+            place: 'inside an experiment',
+            where: whereOf(null),
+          },
+          { label: 'not here' },
+        )
+      else
+        report.give(
+          'DINO0301',
+          item.keyword.span,
+          { kind: keyword, where: whereOf(null) },
+          {
+            label: 'unknown block',
+            notes: [`blocks at the top level: ${topLevelKinds.join(', ')}`],
+            help: didYouMean(keyword, topLevelKinds),
+          },
+        )
+    }
+  }
+
+  function reportUnusedParams(module: Module): void {
+    for (const [name, param] of module.params)
+      if (!module.used.has(name) && !param.poisoned && !module.source.incomplete && report.errors === 0)
+        report.give('DINO2016', param.name.span, { name }, { label: 'never used' })
+  }
+
+  /** `--set` as a body; each setting is a text of its own. */
+  function readSettings(set: readonly string[], module: Module): Body | null {
+    if (set.length === 0) return null
+    const statements = set.flatMap((setting) => {
+      const name = `--set ${setting}`
+      files.set(name, setting)
+      const prefix = 'experiment set { '
+      const parsed = parse(`${prefix}${setting} }`, name)
+      for (const found of parsed.diagnostics) {
+        report.errors++
+        const back = (span: Span): Span => clamp(shiftSpan(span, prefix.length), setting)
+        report.diagnostics.push({
+          ...found,
+          primary: found.primary && { ...found.primary, span: back(found.primary.span) },
+          labels: found.labels.map((label) => ({ ...label, span: back(label.span) })),
+          fixes: [],
+        })
+      }
+      const [block] = parsed.file.items
+      return block?.kind === 'block' ? shifted(block.body, prefix.length) : []
+    })
+    return readBody(
+      statements,
+      kindNamed('experiment'),
+      { index: 900, what: 'set', name: '--set', module },
+      false,
+      report,
+    )
+  }
+}
+
+interface Outcome {
+  readonly resolved: ResolvedExperiment | null
+  /** A grid point that `where` leaves out. */
+  readonly filtered?: boolean
+}
+
+function kindNamedOrNull(name: string) {
+  try {
+    return kindNamed(name)
+  } catch {
+    return null
+  }
+}
+
+function clamp(span: Span, text: string): Span {
+  const end = Math.min(span.end, text.length)
+  const start = Math.min(span.start, end)
+  return {
+    ...span,
+    start,
+    end,
+    startColumn: Math.min(span.startColumn, text.length + 1),
+    endColumn: Math.min(span.endColumn, text.length + 1),
+  }
+}
+
+function isRun(value: object): boolean {
+  return (value as { kind?: unknown }).kind === 'run' && 'resolved' in value
+}
+
+/** Blocks have a place too: where they were opened last, or dropped. */
+function recordBlocks(node: import('./tree.js').Node, origins: Map<string, Origin>): void {
+  for (const [key, child] of node.children) {
+    if (child.at !== null && !origins.has(child.path))
+      origins.set(child.path, { at: child.at, overrode: child.overrode, layer: child.layer, dropped: false })
+    recordBlocks(child, origins)
+    void key
+  }
+  for (const [key, dropped] of node.dropped) {
+    const path = node.path === '' ? key : `${node.path}.${key}`
+    if (!origins.has(path)) origins.set(path, { ...dropped, layer: null, dropped: true })
+  }
+}
+
+function provenanceOf(origins: ReadonlyMap<string, Origin>): Record<string, Provenance> {
+  const found: Record<string, Provenance> = {}
+  for (const [path, { at, overrode, dropped }] of origins)
+    found[path] = dropped ? { at, overrode, dropped: true } : { at, overrode }
+  return found
+}
+
+/** Heads that no loss uses, directly or through a tie, are left out. */
+export function usedHeads(e: Pick<ResolvedExperiment, 'head' | 'loss'>): Set<string> {
+  const used = new Set<string>()
+  for (const loss of Object.values(e.loss))
+    if ('head' in loss) {
+      used.add(loss.head)
+      const head = e.head[loss.head]
+      if (head?.type === 'tied') used.add(head.to)
+    }
+  return used
+}
+
+function withoutUnusedHeads(e: ResolvedExperiment): ResolvedExperiment {
+  const used = usedHeads(e)
+  return { ...e, head: Object.fromEntries(Object.entries(e.head).filter(([name]) => used.has(name))) }
+}
+
+function freeze<T>(value: T): T {
+  if (value !== null && typeof value === 'object' && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const inner of Object.values(value)) freeze(inner)
+  }
+  return value
+}
+
+/** The entry file first, then by place; what has no place comes first of all. */
+function sorted(diagnostics: readonly Diagnostic[], program: Program): Diagnostic[] {
+  const order = [...program.modules.keys()]
+  const rank = (d: Diagnostic): number => {
+    if (d.primary === null) return -1
+    const at = order.indexOf(d.primary.span.file)
+    return at < 0 ? order.length : at
+  }
+  return [...diagnostics].sort(
+    (a, b) => rank(a) - rank(b) || (a.primary?.span.start ?? 0) - (b.primary?.span.start ?? 0),
+  )
+}
