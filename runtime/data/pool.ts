@@ -35,8 +35,6 @@ export function openPool(setup: RenderSetup, threads: number): RenderPool {
   let closing = false
   let lastId = 0
 
-  for (let i = 0; i < threads; i++) all.push(start())
-
   function start(): Thread {
     const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
     const worker = new Worker(new URL(file, import.meta.url), { workerData: setup, name: 'dinoc-loader' })
@@ -87,6 +85,8 @@ export function openPool(setup: RenderSetup, threads: number): RenderPool {
           reject(dead ?? new Error('the loader pool is closed'))
           return
         }
+        // Not before there is work: a run that was finished earlier needs none.
+        while (all.length < threads) all.push(start())
         waiting.push({ message: { id: ++lastId, task }, resolve, reject })
         give()
       })

@@ -108,3 +108,14 @@ describe('streams', () => {
     expect(new Random({ seed: 0, step: 0, slot: 0, purpose: 'mix' }).uniform()).toBeLessThan(1)
   })
 })
+
+it('integers of huge ranges reach both halves, and all of 32 bits', () => {
+  const random = stream(2, 0, 0, 'mask')
+  const draws = Array.from({ length: 2000 }, () => random.integer(0, 3_000_000_000))
+  expect(Math.max(...draws)).toBeGreaterThan(2_900_000_000)
+  expect(Math.max(...draws)).toBeLessThanOrEqual(3_000_000_000)
+  expect(Math.min(...draws)).toBeLessThan(100_000_000)
+  expect(draws.reduce((sum, n) => sum + n / draws.length, 0) / 1.5e9).toBeCloseTo(1, 1)
+  const again = stream(2, 0, 0, 'mask')
+  expect(stream(2, 0, 0, 'mask').integer(0, 2 ** 32 - 1)).toBe(again.word())
+})
