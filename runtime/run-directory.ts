@@ -98,7 +98,6 @@ export function runIdentity(spec: RunSpec, dataIdentity: string): string {
     data: dataIdentity,
     seed: spec.seed,
     numerics: spec.numericsVersion,
-    ranks: spec.ranks,
   })
 }
 
