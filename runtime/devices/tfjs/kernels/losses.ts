@@ -157,7 +157,8 @@ export const cross_entropy_rows: Kernel<'cross_entropy_rows'> = (call, a) => {
   const [logits, t, weights, rows] = [call.arg(0), call.arg(1), call.maybe(2), call.maybe(3)]
   const pairs = pairsOf(call, logits, t, weights, rows, a.studentTemp, a.pairing)
   const lse = tf.logSumExp(pairs.x, 1, true)
-  const results = [lossOf(call, pairs, lse, a.scale), flat(tf, lse)]
+  const mask = rowMask(call, lse.shape[0]!, rows)
+  const results = [lossOf(call, pairs, lse, a.scale), flat(tf, mask === null ? lse : tf.mul(lse, mask))]
   return a.stats ? [...results, ...statsOf(call, t, rows)] : results
 }
 
@@ -181,7 +182,8 @@ export const prototype_cross_entropy: Kernel<'prototype_cross_entropy'> = (call,
   const rows = call.maybe(7)
   const pairs = pairsOf(call, logits, t, call.maybe(6), rows, a.studentTemp, a.pairing)
   const lse = tf.logSumExp(pairs.x, 1, true)
-  const results = [lossOf(call, pairs, lse, a.scale), flat(tf, lse)]
+  const mask = rowMask(call, lse.shape[0]!, rows)
+  const results = [lossOf(call, pairs, lse, a.scale), flat(tf, mask === null ? lse : tf.mul(lse, mask))]
   return a.stats ? [...results, ...statsOf(call, t, rows)] : results
 }
 
