@@ -73,7 +73,7 @@ const lossAttributes = (attrs: CrossEntropy): CrossEntropy => ({ ...attrs, stats
  * what backward keeps: of a transformer block the inputs of the two norms, qkv, o, the input of gelu and the two
  * branches before their layer scale, 12 d floats a row.
  */
-export const vjps: { readonly [K in OpKind]: Vjp<K> | null } = {
+export const vjps = {
   call: null,
   residual: null,
   grad: null,
@@ -252,4 +252,7 @@ export const vjps: { readonly [K in OpKind]: Vjp<K> | null } = {
   adamw_ema: null,
   update_center: null,
   accumulate: null,
-}
+} satisfies { readonly [K in OpKind]: Vjp<K> | null }
+
+/** Kinds that a gradient passes through. */
+export type DifferentiableKind = { [K in OpKind]: (typeof vjps)[K] extends null ? never : K }[OpKind]
