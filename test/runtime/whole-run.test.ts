@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runHere } from '../../cli/execute.js'
 import type { Source } from '../../compiler/resolve/resolved.js'
+import type { Device } from '../../runtime/devices/device.js'
 import { openInterpret } from '../../runtime/devices/interpret.js'
+import { openNative } from '../../runtime/devices/native/native.js'
 import type { RunEvent, RunOutcome } from '../../runtime/events.js'
 import { readLog } from '../../runtime/metrics-log.js'
 import { runFiles } from '../../runtime/run-directory.js'
@@ -19,12 +21,13 @@ beforeAll(async () => {
 afterAll(() => fs.rmSync(root, { recursive: true, force: true }))
 
 interface Wishes extends TinyOptions {
+  readonly device?: Device
   readonly loaders?: number
   readonly stopAt?: number
 }
 
 async function run(name: string, wishes: Wishes = {}): Promise<{ outcome: RunOutcome; lines: object[] }> {
-  const device = openInterpret({ border: 'f64' })
+  const device = wishes.device ?? openInterpret({ border: 'f64' })
   const job = tinyJob(source, device, wishes)
   const settings = {
     ...{ runsRoot: join(root, name), device: 'interpret', threads: 1, loaders: wishes.loaders ?? 1 },
@@ -87,3 +90,25 @@ test('a learning rate that explodes stops with the term and the step, the state 
     /^non-finite (loss|gradient of) `\w+` \(\S+\) at step [1-5]; the last good state is kept at step [1-5]$/,
   )
 })
+
+// Without a C++ compiler there is no native device; its build says so.
+const native = await openNative({ threads: 1 }).catch(() => null)
+await native?.close()
+
+test.skipIf(native === null)(
+  'native (not built here: skipped): 1 and 2 threads, and resume, the same bits',
+  async () => {
+    const on = async (name: string, threads: number, stopAt?: number) => {
+      const device = await openNative({ threads })
+      const result = await run(name, { device, ...(stopAt === undefined ? {} : { stopAt }) })
+      await device.close()
+      return result
+    }
+    const { lines, outcome } = await on('native', 1)
+    expect(outcome.failure).toBeNull()
+    expect(lines).toHaveLength(6 + 4)
+    expect((await on('native two', 2)).lines).toEqual(lines)
+    expect((await on('native resumed', 2, 3)).outcome.status).toBe('interrupted')
+    expect((await on('native resumed', 1)).lines).toEqual(lines)
+  },
+)
