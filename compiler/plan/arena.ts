@@ -25,6 +25,11 @@ export function aligned(bytes: number): number {
 
 /** The most bytes alive at one step: no placement can do with less. */
 export function largestLiveBytes(buffers: readonly Buffer[]): number {
+  return peakStep(buffers).bytes
+}
+
+/** The first step at which most bytes are alive. */
+function peakStep(buffers: readonly Buffer[]): { step: number; bytes: number } {
   let last = 0
   let first = 0
   for (const buffer of buffers) {
@@ -38,46 +43,51 @@ export function largestLiveBytes(buffers: readonly Buffer[]): number {
     change[buffer.end - first + 1]! -= bytes
   }
   let live = 0
-  let most = 0
-  for (const step of change) {
-    live += step
-    if (live > most) most = live
-  }
-  return most
+  const peak = { step: first, bytes: 0 }
+  change.forEach((bytes, i) => {
+    live += bytes
+    if (live <= peak.bytes) return
+    peak.step = first + i
+    peak.bytes = live
+  })
+  return peak
 }
 
 /**
- * Greedy: buffers in some order, each into the smallest gap left by those already placed that are alive with it.
- * No single order is best for every graph, so a few are tried until one comes within 2 % of the largest live sum.
- * `limitBytes` bounds each arena (null: one arena without a limit); the caller has checked that every buffer fits.
+ * First fit: buffers in some order, each into the lowest gap left by those already placed that are alive with it. No
+ * single order is best for every graph, so a few are tried until one comes within 1 % of the largest live sum; on
+ * training steps, with and without recomputation, the best of them is within 5 %. `limitBytes` bounds each arena
+ * (null: one arena without a limit); the caller has checked that every buffer fits.
  */
 export function placeBuffers(buffers: readonly Buffer[], limitBytes: number | null): Placement {
-  const bound = largestLiveBytes(buffers)
+  const peak = peakStep(buffers)
   let best: Placement | null = null
   let bestTotal = Number.POSITIVE_INFINITY
-  for (const order of orders(buffers)) {
+  for (const order of orders(buffers, peak.step)) {
     const placement = placeInOrder(buffers, order, limitBytes)
     const total = placement.arenas.reduce((sum, bytes) => sum + bytes, 0)
     if (total < bestTotal) {
       best = placement
       bestTotal = total
     }
-    if (bestTotal <= bound * 1.02) break
+    if (bestTotal <= peak.bytes * 1.01) break
   }
   return best ?? { arena: [], offset: [], arenas: [] }
 }
 
-function* orders(buffers: readonly Buffer[]): Generator<Int32Array> {
-  const length = (buffer: Buffer) => buffer.end - buffer.start + 1
-  const sorted = (compare: (a: Buffer, b: Buffer) => number) => {
-    const order = Int32Array.from(buffers.keys())
-    return order.sort((a, b) => compare(buffers[a]!, buffers[b]!) || a - b)
-  }
-  yield sorted((a, b) => b.bytes - a.bytes || length(b) - length(a))
-  // Activations kept for backward nest like brackets; placed longest first they stack without holes.
-  yield sorted((a, b) => length(b) - length(a) || b.bytes - a.bytes)
-  yield sorted((a, b) => b.bytes * length(b) - a.bytes * length(a))
-  yield sorted((a, b) => a.start - b.start || b.bytes - a.bytes)
+function* orders(buffers: readonly Buffer[], peak: number): Generator<Int32Array> {
+  type Compare = (a: Buffer, b: Buffer) => number
+  const length = (buffer: Buffer) => buffer.end - buffer.start
+  const aside = (buffer: Buffer) => (buffer.start <= peak && buffer.end >= peak ? 0 : 1)
+  const largest: Compare = (a, b) => b.bytes - a.bytes || length(b) - length(a)
+  const longest: Compare = (a, b) => length(b) - length(a) || b.bytes - a.bytes
+  const sorted = (compare: Compare) =>
+    Int32Array.from(buffers.keys()).sort((a, b) => compare(buffers[a]!, buffers[b]!) || a - b)
+  yield sorted(largest)
+  // What is alive at the peak fills it without a hole, longest lives lowest; the rest finds room around it.
+  yield sorted((a, b) => aside(a) - aside(b) || (aside(a) === 0 ? longest : largest)(a, b))
+  yield sorted((a, b) => aside(a) - aside(b) || longest(a, b))
+  yield sorted(longest)
 }
 
 function placeInOrder(buffers: readonly Buffer[], order: Int32Array, limitBytes: number | null): Placement {
@@ -97,7 +107,7 @@ function placeInOrder(buffers: readonly Buffer[], order: Int32Array, limitBytes:
         here = { by: new Int32Array(count), length: 0, bytes: 0 }
         placed.push(here)
       }
-      const at = smallestGap(here.by, here.length, offset, sizes, starts, ends, i)
+      const at = lowestGap(here.by, here.length, offset, sizes, starts, ends, i)
       if (limitBytes !== null && at + size > limitBytes && here.length > 0) continue
       arena[i] = a
       offset[i] = at
@@ -110,8 +120,8 @@ function placeInOrder(buffers: readonly Buffer[], order: Int32Array, limitBytes:
   return { arena, offset, arenas: placed.map((here) => here.bytes) }
 }
 
-/** The offset of the tightest gap between buffers alive with `i`, or the end of the last one. */
-function smallestGap(
+/** The lowest offset at which a buffer fits between those alive with it. */
+function lowestGap(
   by: Int32Array,
   length: number,
   offset: readonly number[],
@@ -124,21 +134,15 @@ function smallestGap(
   const start = starts[i]!
   const end = ends[i]!
   let free = 0
-  let found = -1
-  let foundGap = Number.POSITIVE_INFINITY
   for (let k = 0; k < length; k++) {
     const other = by[k]!
     if (starts[other]! > end || ends[other]! < start) continue
     const at = offset[other]!
-    const gap = at - free
-    if (gap >= size && gap < foundGap) {
-      found = free
-      foundGap = gap
-    }
+    if (at - free >= size) return free
     const after = at + sizes[other]!
     if (after > free) free = after
   }
-  return found >= 0 ? found : free
+  return free
 }
 
 function insertByOffset(by: Int32Array, length: number, offset: readonly number[], i: number): void {
