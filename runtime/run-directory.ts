@@ -20,6 +20,7 @@ export interface RunFiles {
   readonly health: string
   readonly checkpoints: string
   readonly evaluation: string
+  readonly gallery: string
   readonly environment: string
   readonly interruptions: string
 }
@@ -73,6 +74,7 @@ export function filesIn(directory: string): RunFiles {
     health: join(directory, 'health.jsonl'),
     checkpoints: join(directory, 'checkpoints'),
     evaluation: join(directory, 'eval.json'),
+    gallery: join(directory, 'gallery.json'),
     environment: join(directory, 'environment.json'),
     interruptions: join(directory, 'interruptions.jsonl'),
   }

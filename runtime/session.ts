@@ -5,7 +5,13 @@ import { type Checkpoint, type Shapes, writeCheckpoint } from './checkpoint.js'
 import type { Device, State } from './devices/device.js'
 import { replaceJson } from './durable.js'
 import type { EvalFile, Measured } from './eval/eval-file.js'
-import { evaluate, type PreparedEvaluation } from './eval/evaluate.js'
+import {
+  type EvaluationContext,
+  type EvaluationResult,
+  evaluate,
+  type PreparedEvaluation,
+} from './eval/evaluate.js'
+import { exhibit, type GalleryFile, readGallery } from './eval/gallery.js'
 import type { EvaluationLine, LineTime } from './events.js'
 import type { Job, RunData, Settings } from './job.js'
 import { evaluationScalars, lineScalars, nonFinite, stepMeasures, trainingLine } from './lines.js'
@@ -211,19 +217,17 @@ export async function measure(
   const measures: Record<string, number> = {}
   for (const prepared of due) {
     const { name } = prepared.evaluation
-    const result = await evaluate(
-      {
-        device: session.device,
-        state: session.state,
-        plan: (features) => job.plans[features.plan]!,
-        progress(done, of) {
-          settings.emit({ type: 'evaluating', step, name, done, of })
-          return !settings.stopping()
-        },
+    const context: EvaluationContext = {
+      device: session.device,
+      state: session.state,
+      plan: (features) => job.plans[features.plan]!,
+      progress(done, of) {
+        settings.emit({ type: 'evaluating', step, name, done, of })
+        return !settings.stopping()
       },
-      prepared,
-    )
-    if (result === null) return null
+    }
+    const result = await evaluate(context, prepared)
+    if (result === null || !(await keepPictures(session, context, prepared, result, step))) return null
     results[name] = result.measured
     Object.assign(measures, result.measures)
   }
@@ -238,6 +242,30 @@ export async function measure(
   settings.emit({ type: 'evaluation', line })
   if (step > 0) watchMeasures(session, step, measures)
   return line
+}
+
+/** Pictures for the report, of the first evaluation, untrained and at the end; false where it was abandoned. */
+async function keepPictures(
+  session: Session,
+  context: EvaluationContext,
+  prepared: PreparedEvaluation,
+  { features }: EvaluationResult,
+  step: number,
+): Promise<boolean> {
+  const { name } = prepared.evaluation
+  const last = step === totalSteps(session.spans)
+  if (name !== session.evaluations[0]?.evaluation.name || !(step === 0 || last)) return true
+  const shown = await exhibit(context, prepared, features, session.job.spec.augment, step)
+  if (shown === null) return false
+  const before = await readGallery(session.files.gallery)
+  const gallery: GalleryFile = {
+    formatVersion: 1,
+    evaluation: name,
+    untrained: step === 0 ? shown : (before?.untrained ?? null),
+    trained: last ? shown : (before?.trained ?? null),
+  }
+  await replaceJson(session.files.gallery, gallery)
+  return true
 }
 
 async function keepResults(session: Session, step: number, results: Record<string, Measured>): Promise<void> {

@@ -29,6 +29,8 @@ export interface EvaluationResult {
   readonly measured: Measured
   /** `rank.cls`, `spread.cls`: for the monitors. */
   readonly measures: Readonly<Record<string, number>>
+  /** What it was measured on, in the order of the images. */
+  readonly features: { readonly train: LabelledFeatures; readonly test: LabelledFeatures }
 }
 
 /**
@@ -105,6 +107,7 @@ export async function evaluate(
   return {
     measured: measureKnn(shared.train, shared.test, classes, evaluation.protocol),
     measures: { 'rank.cls': featureRank(sample, width), 'spread.cls': featureSpread(sample, width) },
+    features: shared,
   }
 }
 
