@@ -1,0 +1,12 @@
+import { DiagnosticError } from '../../diagnostics/diagnostic.js'
+
+/** Runs what must be refused, and returns its faults as `CODE: message`. */
+export function faultsOf(refused: () => unknown): readonly string[] {
+  try {
+    refused()
+  } catch (error) {
+    if (error instanceof DiagnosticError) return error.diagnostics.map((d) => `${d.code}: ${d.message}`)
+    throw error
+  }
+  return []
+}
