@@ -44,6 +44,7 @@ export function lowerTargets(entry: Entry, step: StepShape, teacher: Views, proj
       const centered = loss.centering.type === 'softmax'
       const center = centered ? entry.state(centerName(name), f32(prototypes)) : null
       const t = teacherTargets(b, z, temp, loss.centering, center, rows)
+      project.handOut(`targets.${name}`, t)
       return { objective, t, batchCenter: centered ? batchCenter(b, z, rows) : null }
     })
 }

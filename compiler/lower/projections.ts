@@ -8,13 +8,19 @@ import type { Views } from './views.js'
 export interface Projections {
   /** Rows [R, d] -> [R, K]; `name`: of the output, where logits are handed out. */
   logits(views: Views, head: string, rows: ValueId, name: string): ValueId
+  /** Makes a value an output, where logits and targets are handed out. */
+  handOut(name: string, value: ValueId): void
 }
 
-export function openProjections(entry: Entry, handOut: boolean): Projections {
+export function openProjections(entry: Entry, handsOut: boolean): Projections {
   const { b } = entry
   const projectors = new Map<string, Projector>()
   const tables = new Map<string, ValueId>()
+  const handOut = (name: string, value: ValueId) => {
+    if (handsOut) entry.sink('output', name, value)
+  }
   return {
+    handOut,
     logits(views, head, rows, name) {
       const { network, weights } = views
       const part = headPart(head)
@@ -39,7 +45,7 @@ export function openProjections(entry: Entry, handOut: boolean): Projections {
         tables.set(key, table)
       }
       const z = b.one('linear', [bottleneck, table], { activation: 'none' })
-      if (handOut) entry.sink('output', `logits.${network.role}.${name}`, z)
+      handOut(`logits.${network.role}.${name}`, z)
       return z
     },
   }

@@ -2,6 +2,8 @@ import type { FixtureTensor } from './fixture.js'
 
 /** Checks of one fixture: each tensor, each number of a trajectory counts as one. */
 export interface Report {
+  /** The s of |a - e| <= s (atol + rtol |e|). */
+  readonly factor: number
   /** Elements as recorded, by the tensor's own tolerance times the device's factor; I32 and U8 exactly. */
   tensor(expected: FixtureTensor, actual: ArrayLike<number>): void
   /** Elements by another bound: the largest difference that element `i` may have. */
@@ -20,19 +22,22 @@ export interface Report {
   ): void
   /** Something that is so or not. */
   that(name: string, ok: boolean, why: string): void
+  /** Names of what was compared. */
+  readonly checked: ReadonlySet<string>
   readonly passed: number
   readonly failures: readonly string[]
 }
 
-/** `factor`: the s of |a - e| <= s (atol + rtol |e|). */
 export function openReport(factor: number): Report {
   const failures: string[] = []
+  const checked = new Set<string>()
   let passed = 0
   const judge = (ok: boolean, failure: () => string) => {
     if (ok) passed++
     else failures.push(failure())
   }
   const bounded: Report['bounded'] = (name, expected, actual, bound) => {
+    checked.add(name)
     if (actual.length !== expected.length) {
       judge(false, () => `${name}: ${actual.length} elements, expected ${expected.length}`)
       return
@@ -60,6 +65,7 @@ export function openReport(factor: number): Report {
     )
   }
   return {
+    factor,
     bounded,
     tensor: (expected, actual) => {
       const { data, atol, rtol } = expected
@@ -78,6 +84,7 @@ export function openReport(factor: number): Report {
     get passed() {
       return passed
     },
+    checked,
     failures,
   }
 }

@@ -1,4 +1,5 @@
 import type { Device } from '../../runtime/devices/device.js'
+import { checkDistillStep } from './cases/distill.js'
 import { checkDropPath } from './cases/drop-path.js'
 import { checkHead } from './cases/head.js'
 import { checkKnn } from './cases/knn.js'
@@ -6,6 +7,7 @@ import { checkDinoLoss, checkIbotLoss, checkKoleoLoss } from './cases/losses.js'
 import { checkMasking } from './cases/masking.js'
 import { checkNested } from './cases/nested.js'
 import { checkSchedules } from './cases/schedules.js'
+import { checkStep } from './cases/step.js'
 import { checkVit } from './cases/vit.js'
 import { type Fixture, loadFixtures } from './fixture.js'
 import { openReport } from './report.js'
@@ -46,8 +48,12 @@ export function checkFor(fixture: Fixture): Check | string {
       return checkMasking
     case '09':
       return checkSchedules
+    case '10':
+      return fixture.json.trajectory === undefined ? 'shared data of other fixtures' : checkStep
     case '11':
       return fixture.tensors.has('neighbor_sims') ? checkKnn : 'not supported yet'
+    case '12':
+      return checkDistillStep
     default:
       return 'not supported yet'
   }
@@ -67,7 +73,11 @@ export async function checkFixture(fixture: Fixture, device: Device): Promise<Fi
       skipped: null,
     }
   }
-  return { name: fixture.name, passed: report.passed, failures: report.failures, skipped: null }
+  const forgotten = [...fixture.tensors.values()]
+    .filter((tensor) => tensor.role === 'expected' && !report.checked.has(tensor.name))
+    .map((tensor) => `${tensor.name}: nothing here computes it`)
+  const failures = [...report.failures, ...forgotten]
+  return { name: fixture.name, passed: report.passed, failures, skipped: null }
 }
 
 /** Every fixture of a directory, in order of names. */

@@ -1,0 +1,53 @@
+import { DiagnosticError } from '../../diagnostics/diagnostic.js'
+import { openDevice } from '../../runtime/devices/registry.js'
+import { checkDirectory } from './run.js'
+
+/**
+ * `npm run golden -- DIR [--device D]`: every fixture of a directory, on a device. Ends with `N passed, M failed`,
+ * and with a non-zero status if anything failed.
+ */
+async function main(args: readonly string[]): Promise<number> {
+  let directory: string | null = null
+  let name = 'interpret'
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] as string
+    if (arg === '--device') name = args[++i] ?? ''
+    else if (arg.startsWith('--device=')) name = arg.slice('--device='.length)
+    else if (directory === null && !arg.startsWith('-')) directory = arg
+    else return usage(`unknown argument ${arg}`)
+  }
+  if (directory === null) return usage('no directory given')
+  const device = await openDevice(name, { threads: null })
+  let passed = 0
+  let failed = 0
+  const skipped: string[] = []
+  for await (const result of checkDirectory(directory, device)) {
+    if (result.skipped !== null) {
+      skipped.push(`${result.name}: ${result.skipped}`)
+      continue
+    }
+    passed += result.passed
+    failed += result.failures.length
+    const counts = result.failures.length === 0 ? '' : `, ${result.failures.length} failed`
+    process.stdout.write(`${result.name.padEnd(28)} ${result.passed} passed${counts}\n`)
+    for (const failure of result.failures) process.stdout.write(`  ${failure}\n`)
+  }
+  for (const line of skipped) process.stdout.write(`${line}\n`)
+  await device.close()
+  if (passed + failed === 0) process.stdout.write('no fixture was checked\n')
+  process.stdout.write(`${passed} passed, ${failed} failed\n`)
+  return failed > 0 || passed === 0 ? 1 : 0
+}
+
+function usage(why: string): number {
+  process.stderr.write(`${why}\nusage: npm run golden -- DIR [--device D]\n`)
+  return 2
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  if (!(error instanceof DiagnosticError || (error as NodeJS.ErrnoException).code !== undefined)) throw error
+  process.stderr.write(`${(error as Error).message}\n`)
+  process.exitCode = 2
+}
