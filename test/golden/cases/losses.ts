@@ -238,7 +238,8 @@ function targetModule(shape: LossShape, centering: Centering): Module {
   handOverCenter(a, 1, target)
   a.finish()
   const u = openEntry('update', inputs, functions)
-  const fine = u.b.one('fill', [], { value: 1, type: f32() })
+  const again = u.input('teacher_temp', f32(), { kind: 'schedule', name: 'teacher_temp' })
+  const fine = u.b.one('finite', [again], {})
   moveCenter(u, target, fine)
   u.finish()
   const state: StateTensor[] = centered
