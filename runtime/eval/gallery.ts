@@ -65,11 +65,11 @@ export async function exhibit(
   const found = await extractFeatures(context.device, context.state, test.set, {
     plan: context.plan(plan),
     resolutionPx: plan.resolutionPx,
-    outputs: ['features.patches'],
+    outputs: ['patches'],
     images,
     progress: (done) => context.progress(done, count),
   })
-  const patches = found?.['features.patches']
+  const patches = found?.patches
   if (patches === undefined) return null
   const { width } = features.test
   const grid = Math.round(Math.sqrt(patches.length / count / width))

@@ -86,7 +86,15 @@ test('a whole run: lines in order, evaluations where they belong, files beside i
       .sort(),
   ).toEqual(
     [
-      ...['checkpoints', 'environment.json', 'eval.json', 'health.jsonl', 'metrics.jsonl', 'plan-hires.json'],
+      ...[
+        'checkpoints',
+        'environment.json',
+        'eval.json',
+        'gallery.json',
+        'health.jsonl',
+        'metrics.jsonl',
+        'plan-hires.json',
+      ],
       ...['plan-pretrain.json', 'features.json', 'resolved.json', 'run-spec.json', 'run.json'],
     ].sort(),
   )

@@ -1,0 +1,86 @@
+import { type CompiledVariant, type CompileTarget, compileVariant } from '../compiler/compile.js'
+import { nodeHost } from '../compiler/resolve/host.js'
+import { didYouMean } from '../compiler/resolve/nearest.js'
+import { type ResolvedFamily, type ResolvedVariant, resolve } from '../compiler/resolve/resolve.js'
+import { diagnose } from '../diagnostics/catalogue.js'
+import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
+import type { Device } from '../runtime/devices/device.js'
+import type { Job } from '../runtime/job.js'
+import type { FileOptions } from './options.js'
+import { hasErrors } from './print.js'
+
+/** What a command that runs things picks from a file. */
+export interface Picks {
+  /** Names of variants; null: all but aliases. */
+  readonly only: readonly string[] | null
+  /** Null: those of the file. */
+  readonly seeds: readonly number[] | null
+}
+
+export interface PickedVariant {
+  readonly family: ResolvedFamily
+  readonly variant: ResolvedVariant
+  readonly seeds: readonly number[]
+}
+
+/**
+ * A file's experiments and variants, with faults thrown: a command that runs things goes no further. Warnings are
+ * handed back.
+ */
+export function pickVariants(
+  entry: string,
+  options: FileOptions,
+  picks: Picks,
+): { readonly picked: readonly PickedVariant[]; readonly diagnostics: readonly Diagnostic[] } {
+  const { diagnostics, experiments } = resolve(entry, nodeHost(), { ...options, env: process.env })
+  const found = diagnostics.map(needed)
+  if (hasErrors(found)) throw new DiagnosticError(found)
+  const names = [...new Set(experiments.flatMap((f) => f.variants.map((v) => v.resolved.variant)))]
+  for (const name of picks.only ?? []) if (!names.includes(name)) throw unknownName('variant', name, names)
+  const picked = experiments.flatMap((family) =>
+    family.variants
+      .filter(({ resolved, aliasOf }) => picks.only?.includes(resolved.variant) ?? aliasOf === null)
+      .map((variant): PickedVariant => ({ family, variant, seeds: seedsOf(variant, picks.seeds) })),
+  )
+  return { picked, diagnostics: found }
+}
+
+/** What `check` only warns of, a run cannot do without: features of a later version, variables that are not set. */
+function needed(diagnostic: Diagnostic): Diagnostic {
+  return neededCodes.has(diagnostic.code) ? { ...diagnostic, severity: 'error' } : diagnostic
+}
+const neededCodes: ReadonlySet<string> = new Set(['DINO0890', 'DINO0230'])
+
+function seedsOf({ resolved }: ResolvedVariant, asked: readonly number[] | null): readonly number[] {
+  if (asked === null) return resolved.seeds
+  for (const seed of asked)
+    if (!resolved.seeds.includes(seed)) throw unknownName('seed', String(seed), resolved.seeds.map(String))
+  return asked
+}
+
+function unknownName(kind: 'variant' | 'seed', name: string, known: readonly string[]): DiagnosticError {
+  const help =
+    kind === 'variant' ? didYouMean(name, known) : [`--set ablation.seeds="[${[...known, name].join(', ')}]"`]
+  return new DiagnosticError([diagnose('DINO1040', null, { kind, name, known: known.join(', ') }, { help })])
+}
+
+export function targetOf(device: Device): CompileTarget {
+  const { has, arenaLimitBytes } = device.capabilities()
+  return { class: device.targetClass, capabilities: has, arenaLimitBytes }
+}
+
+/** Every variant compiled once, then one job a seed; variants in order, seeds within them. */
+export function compileJobs(
+  picked: readonly PickedVariant[],
+  target: CompileTarget,
+): { readonly jobs: readonly Job[]; readonly compiled: ReadonlyMap<PickedVariant, CompiledVariant> } {
+  const compiled = new Map<PickedVariant, CompiledVariant>()
+  const jobs = picked.flatMap((pick) => {
+    const variant = compileVariant(pick.variant.resolved, target)
+    compiled.set(pick, variant)
+    return pick.seeds.map(
+      (seed): Job => ({ spec: variant.runSpec(seed), plans: variant.plans, resolved: pick.variant.resolved }),
+    )
+  })
+  return { jobs, compiled }
+}

@@ -1,0 +1,32 @@
+import { UsageError } from './usage-error.js'
+
+/** `full, no_koleo` -> two names; an empty one is a usage error. */
+export function listOption(text: string): string[] {
+  const items = splitOutsideBrackets(text)
+  if (items.some((item) => item === ''))
+    throw new UsageError(`\`${text}\`: expected names separated by commas`)
+  return items
+}
+
+/** Names of grid points hold commas of their own: `masks[probability=30%,ratio=10%..50%]`. */
+function splitOutsideBrackets(text: string): string[] {
+  const items: string[] = []
+  let depth = 0
+  let item = ''
+  for (const character of text) {
+    if (character === '[') depth++
+    if (character === ']') depth--
+    if (character === ',' && depth === 0) {
+      items.push(item.trim())
+      item = ''
+    } else item += character
+  }
+  return [...items, item.trim()]
+}
+
+/** A whole number of at least `least`. */
+export function countOption(option: string, text: string, least: number): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value
+  throw new UsageError(`${option} ${text}: expected a whole number from ${least}`)
+}

@@ -1,0 +1,240 @@
+import fs from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import os from 'node:os'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import pc from 'picocolors'
+import { diagnose } from '../diagnostics/catalogue.js'
+import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
+import { openRunDevice } from '../runtime/devices/registry.js'
+import { readEvalFile } from '../runtime/eval/eval-file.js'
+import { primaryMetric, type ResultTable, resultTable, type VariantResult } from '../runtime/eval/results.js'
+import type { RunOutcome } from '../runtime/events.js'
+import type { Job } from '../runtime/job.js'
+import { acquireLock, type Lock } from '../runtime/lock.js'
+import { experimentDirectory, lockPath, readRecord, runFiles } from '../runtime/run-directory.js'
+import { smokeSpec } from '../runtime/smoke.js'
+import { type ExecutionSettings, executeJobs } from './execute.js'
+import { exit } from './exit.js'
+import { compileJobs, type PickedVariant, pickVariants, targetOf } from './jobs.js'
+import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
+import { countOption, listOption } from './run-options.js'
+import { stopOnSignals } from './stop.js'
+import { resultLines } from './terminal/result-lines.js'
+import { openJsonView, openLiveView, openPlainView, type RunView } from './terminal/run-view.js'
+
+interface Options {
+  readonly set?: string[]
+  readonly param?: string[]
+  readonly format?: string
+  readonly json?: boolean
+  readonly runs: string
+  readonly only?: string
+  readonly seed?: string
+  readonly smoke?: boolean
+  readonly jobs: string
+  readonly threads?: string
+  readonly loaders?: string
+  readonly device?: string
+}
+
+export function define(command: Command): void {
+  addFormatOption(
+    addFileOptions(command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')),
+  )
+    .option('--runs <dir>', 'where runs are kept', 'runs')
+    .option('--only <variants>', 'only these variants, separated by commas')
+    .option('--seed <numbers>', 'only these seeds, separated by commas')
+    .option('--smoke', 'two steps of each phase in a temporary folder: does everything work?')
+    .option('--jobs <n>', 'runs side by side; threads are divided between them', '1')
+    .option('--threads <n>', 'threads of the device')
+    .option('--loaders <n>', 'threads that read and augment images')
+    .option('--device <name>', 'native, wasm, tensorflow, cuda, webgpu or interpret')
+    .action(async (file: string, options: Options) => {
+      process.exitCode = await run(file, options)
+    })
+}
+
+async function run(file: string, options: Options): Promise<number> {
+  const json = formatOption(options) === 'json'
+  const { picked, diagnostics } = pickVariants(file, fileOptions({ ...options }), {
+    only: options.only === undefined ? null : listOption(options.only),
+    seeds:
+      options.seed === undefined ? null : listOption(options.seed).map((s) => countOption('--seed', s, 0)),
+  })
+  for (const { variant } of picked)
+    if (variant.resolved.data === null)
+      throw new DiagnosticError([
+        diagnose(
+          'DINO1039',
+          null,
+          { experiment: variant.resolved.name },
+          { help: ['data { train = NAME.train }'] },
+        ),
+      ])
+  const [first] = picked
+  if (first === undefined) {
+    process.stderr.write(`${file} defines no experiment: nothing to run\n`)
+    return exit.good
+  }
+  const { hardware } = first.variant.resolved
+  const threads =
+    options.threads === undefined ? hardware.threads : countOption('--threads', options.threads, 1)
+  const opened = await openRunDevice(options.device ?? null, hardware.device, { threads })
+  const { device } = opened
+  const description = `${device.name} (${device.capabilities().description})`
+  const target = targetOf(device)
+  // Runs open it again, each with its own threads, when there is something to do.
+  await device.close()
+
+  const { jobs: whole } = compileJobs(picked, target)
+  const root = options.smoke ? fs.mkdtempSync(join(os.tmpdir(), 'dinoc-smoke-')) : options.runs
+  const jobs = options.smoke ? whole.map((job) => ({ ...job, spec: smokeSpec(job.spec) })) : whole
+  const settings: ExecutionSettings = {
+    runsRoot: root,
+    device: device.name,
+    threads,
+    loaders: options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1),
+    evaluationImages: options.smoke ? (jobs[0]?.spec.features[0]?.batch ?? 32) : null,
+  }
+  const locks = new Map<string, Lock>()
+  const colors = pc.createColors(usesColor(process.stderr))
+  const warnings = [...diagnostics]
+  if (opened.instead !== null)
+    warnings.push(diagnose('DINO1041', null, { reason: opened.instead }, { help: ['dinoc devices'] }))
+  if (!json) reportDiagnostics(warnings)
+  try {
+    for (const name of new Set(jobs.map((job) => job.spec.experiment))) {
+      await mkdir(experimentDirectory(root, name), { recursive: true })
+      locks.set(name, await acquireLock(lockPath(root, name)))
+    }
+    const render = (diagnostic: Diagnostic): string =>
+      renderDiagnostics([diagnostic], process.stderr, { format: 'human' }).trimEnd()
+    const context = { jobs, title: titleOf(picked, jobs, description), colors, render }
+    const view = json
+      ? openJsonView(context, (text) => process.stdout.write(text))
+      : process.stderr.isTTY && process.env.TERM !== 'dumb'
+        ? openLiveView(context, process.stderr)
+        : openPlainView(context, (text) => process.stderr.write(text))
+    if (json) for (const diagnostic of warnings) view.diagnostic(diagnostic, null)
+    const stop = stopOnSignals(
+      () => view.note('stopping after this step: checkpoint first. Once more stops now'),
+      () => {
+        view.close()
+        for (const lock of locks.values()) lock.release()
+      },
+    )
+    const outcomes = await executeJobs(
+      jobs,
+      settings,
+      countOption('--jobs', options.jobs, 1),
+      (job) => locks.get(job.spec.experiment) ?? null,
+      stop,
+      (job, event) => {
+        view.event(job, event)
+        const { variant, seed } = jobs[job]!.spec
+        if (event.type === 'diagnostic') view.diagnostic(event.diagnostic, `${variant} seed ${seed}`)
+        if (event.type === 'done' && event.outcome.failure !== null)
+          view.diagnostic(event.outcome.failure, `${variant} seed ${seed}`)
+      },
+    )
+    view.close()
+    stop.close()
+    if (!options.smoke) await conclude(picked, jobs, outcomes, root, file, json, view)
+    else if (!json && outcomes.every((o) => o?.status === 'finished'))
+      process.stdout.write(`smoke test passed: ${jobs.length} of ${jobs.length} runs, ${device.name}\n`)
+    return stop.exitStatus() ?? statusOf(outcomes)
+  } finally {
+    for (const lock of locks.values()) lock.release()
+    if (options.smoke) fs.rmSync(root, { recursive: true, force: true })
+  }
+}
+
+function statusOf(outcomes: readonly (RunOutcome | null)[]): number {
+  const failed = outcomes.filter(
+    (o) => o === null || o.status === 'failed' || o.status === 'interrupted',
+  ).length
+  if (failed === 0) return exit.good
+  return failed === outcomes.length ? exit.runFailed : exit.someFailed
+}
+
+/** `quickstart   2 variants x 2 seeds, native (AVX-512) on 2 threads` */
+function titleOf(picked: readonly PickedVariant[], jobs: readonly Job[], device: string): string {
+  const names = [...new Set(picked.map(({ family }) => family.name))].join(', ')
+  const seeds = new Set(jobs.map((job) => job.spec.seed)).size
+  const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+  return `${names}   ${count(picked.length, 'variant')} x ${count(seeds, 'seed')}, ${device}`
+}
+
+/** For each experiment: its result table, its report, and what is left to do. */
+async function conclude(
+  picked: readonly PickedVariant[],
+  jobs: readonly Job[],
+  outcomes: readonly (RunOutcome | null)[],
+  root: string,
+  file: string,
+  json: boolean,
+  view: RunView,
+): Promise<void> {
+  const families = [...new Set(picked.map(({ family }) => family))]
+  for (const family of families) {
+    const table = await tableOf(
+      picked.filter((p) => p.family === family),
+      root,
+    )
+    const report = await reportOf(experimentDirectory(root, family.name), view)
+    if (json) {
+      process.stdout.write(
+        `${JSON.stringify({ formatVersion: 1, type: 'result', experiment: family.name, table, report })}\n`,
+      )
+      continue
+    }
+    const head = families.length > 1 ? [family.name] : []
+    const lines = [...head, ...(table === null ? [] : resultLines(table))]
+    if (report !== null) lines.push(`report   ${report}`)
+    process.stdout.write(`${lines.join('\n')}\n`)
+  }
+  if (json) return
+  const done = outcomes.filter((o) => o?.status === 'finished' || o?.status === 'reused').length
+  const left = jobs.length - done
+  const rest = left === 0 ? 'nothing left to do' : `${left} left to do`
+  process.stdout.write(`again    dinoc run ${file}     (${rest}: ${done} of ${jobs.length} finished)\n`)
+}
+
+/** The primary metric of what is finished; null where nothing is, or nothing is evaluated. */
+async function tableOf(picked: readonly PickedVariant[], root: string): Promise<ResultTable | null> {
+  const [first] = picked
+  if (first === undefined) return null
+  const { resolved } = first.variant
+  const evaluations = Object.entries(resolved.eval).map(([name, { k }]) => ({ name, k }))
+  const primary = primaryMetric(resolved.primary, evaluations)
+  if (primary === null) return null
+  const variants: VariantResult[] = []
+  for (const { variant, seeds, family } of picked) {
+    const found: VariantResult['seeds'][number][] = []
+    for (const seed of seeds) {
+      const name = variant.resolved.variant
+      const files = runFiles(root, { experiment: family.name, variant: name, seed })
+      const record = await readRecord(files)
+      const evaluation = await readEvalFile(files.evaluation)
+      if (record?.status !== 'finished' || evaluation === null) continue
+      const { imagesPerSecond, peakRssBytes } = record
+      found.push({ seed, evaluation, imagesPerSecond, peakRssBytes })
+    }
+    variants.push({ variant: variant.resolved.variant, seeds: found })
+  }
+  return resultTable(variants, primary.evaluation, primary.metric)
+}
+
+/** A report that cannot be made takes nothing from the runs. */
+async function reportOf(directory: string, view: RunView): Promise<string | null> {
+  try {
+    const { writeReport } = await import('./report.js')
+    return await writeReport(directory)
+  } catch (error) {
+    if (!(error instanceof DiagnosticError)) throw error
+    for (const diagnostic of error.diagnostics) view.diagnostic(diagnostic, 'report')
+    return null
+  }
+}
