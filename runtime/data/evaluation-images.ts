@@ -1,10 +1,11 @@
 import { diagnose } from '../../diagnostics/catalogue.js'
 import type { Diagnostic } from '../../diagnostics/diagnostic.js'
 import { allImages, type Dataset, imageName, locate, type Selection } from './dataset.js'
-import { evaluationIdentity, groupOf, labelOf } from './identity.js'
+import { contentsOf, evaluationIdentity, groupOf, labelOf } from './identity.js'
 import { type CorruptImages, requestOf } from './loader.js'
 import type { RenderPool } from './pool.js'
 import type { RenderTask } from './render.js'
+import { openVerdicts } from './verdicts.js'
 
 /** Images of an evaluation, whole and in a fixed order; no augmentation. */
 export interface EvaluationImages {
@@ -37,24 +38,37 @@ export interface EvaluationContext {
 const imagesPerTask = 16
 
 /**
- * The readable images of a selection. Every one is decoded once to see whether it can be: an unreadable one is named
- * in the log and left out, so that all variants and steps measure the same images.
+ * The readable images of a selection. Every one is decoded once, in this run or an earlier one, to see whether it can be:
+ * an unreadable one is named in the log and left out, so that all variants and steps measure the same images.
  */
 export async function openEvaluationImages(
   context: EvaluationContext,
   selection: Selection,
 ): Promise<EvaluationImages> {
   const { dataset, pool, channels, corrupt } = context
-  const identity = await evaluationIdentity(dataset, selection, context.cacheDirectory)
   const all = allImages(selection)
-  await inTasks([...all], async (images) => {
-    const unknown = images.filter((image) => !corrupt.reasons.has(image))
-    const failures = await pool.run({
-      kind: 'probe',
-      images: unknown.map((image) => requestOf(dataset, image)),
-    })
-    for (const { at, reason } of failures) corrupt.reasons.set(unknown[at]!, reason)
+  const contents = await contentsOf(dataset, all, context.cacheDirectory)
+  const identity = evaluationIdentity(dataset, all, contents)
+  const verdicts = openVerdicts(context.cacheDirectory)
+  const untried: number[] = []
+  for (const [place, image] of all.entries()) {
+    const verdict = verdicts.get(contents.hashes[place]!)
+    if (verdict === undefined) untried.push(place)
+    else if (verdict !== null) corrupt.reasons.set(image, verdict)
+  }
+  await inTasks(untried, async (places) => {
+    const requests = places.map((place) => requestOf(dataset, all[place]!))
+    const failures = new Map(
+      (await pool.run({ kind: 'probe', images: requests })).map(({ at, reason }) => [at, reason]),
+    )
+    for (const [at, place] of places.entries()) {
+      const reason = failures.get(at) ?? null
+      if (reason !== null) corrupt.reasons.set(all[place]!, reason)
+      // What could not even be opened may be there the next time.
+      if (contents.hashes[place] !== 'unreadable') verdicts.set(contents.hashes[place]!, reason)
+    }
   })
+  verdicts.save()
   const images = all.filter((image) => !corrupt.reasons.has(image))
   for (const image of all) {
     const reason = corrupt.reasons.get(image)

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { allImages, type Dataset, locate, type Selection } from './dataset.js'
+import { type Dataset, locate, type Selection } from './dataset.js'
 
 /** Bytes and content hash (32 hex digits of SHA-256) of each image of a selection, in its order. */
 export interface Contents {
@@ -131,14 +131,8 @@ export async function trainingIdentity(
   return hash.digest('hex')
 }
 
-/** The same for an evaluation, whose labels count. `images` are those of the selection that can be read. */
-export async function evaluationIdentity(
-  dataset: Dataset,
-  selection: Selection,
-  cacheDirectory: string | null,
-): Promise<string> {
-  const images = allImages(selection)
-  const contents = await contentsOf(dataset, images, cacheDirectory)
+/** The same for an evaluation, whose labels count. */
+export function evaluationIdentity(dataset: Dataset, images: Uint32Array, contents: Contents): string {
   const hash = createHash('sha256')
   for (const line of lines(dataset, images, contents, (image) => labelOf(dataset, image) ?? ''))
     hash.update(line)

@@ -65,6 +65,7 @@ export function openLoader(options: LoaderOptions): Loader {
   const { microSteps } = plan
   const order = imageOrder(spec.seed, selection)
   const inputsAt = hostInputs(spec, span, plan)
+  const total = imageCount(selection)
   const batchFloats = layout.microBatchFloats * microSteps
   const ahead = Math.max(1, Math.min(batchesAhead, span.end - options.startStep))
   const ring = Array.from({ length: ahead }, () => new SharedArrayBuffer(batchFloats * 4))
@@ -142,7 +143,6 @@ export function openLoader(options: LoaderOptions): Loader {
       const path = root === null ? imageName(dataset, image) : `${root}/${imageName(dataset, image)}`
       options.log(diagnose('DINO1017', null, { path, reason: corrupt.reasons.get(image)! }))
     }
-    const total = imageCount(selection)
     const stop = (bad: number, read: number, share: number) => {
       if (bad <= Math.max(1, share * read)) return
       throw new DiagnosticError([

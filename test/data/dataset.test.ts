@@ -179,7 +179,8 @@ describe('identity', () => {
     const identities: string[] = []
     for (const kind of ['x', 'y', 'x']) {
       const dataset = open({ a: labels(kind) }, of('a'))
-      identities.push(await evaluationIdentity(dataset, select(dataset, of('a')), null))
+      const images = allImages(select(dataset, of('a')))
+      identities.push(evaluationIdentity(dataset, images, await contentsOf(dataset, images, null)))
     }
     expect(identities[0]).toBe(identities[2])
     expect(identities[1]).not.toBe(identities[0])

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Diagnostic } from '../../diagnostics/diagnostic.js'
 import type { EvaluationImages } from '../../runtime/data/evaluation-images.js'
 import { type OpenData, openRunData } from '../../runtime/data/run-data.js'
+import { openVerdicts } from '../../runtime/data/verdicts.js'
 import type { ImageSet } from '../../runtime/eval/features.js'
 import type { RunData } from '../../runtime/job.js'
 import { smallPlan, withFolder } from './small-run.js'
@@ -94,4 +95,16 @@ describe('images of an evaluation', () => {
     for (const [i, image] of many.entries())
       expect(pixels.subarray(i * 147, (i + 1) * 147)).toEqual(three.subarray(image * 147, (image + 1) * 147))
   })
+})
+
+it('verdicts on contents are kept between runs', () => {
+  const directory = join(root, 'cache')
+  const first = openVerdicts(directory)
+  first.set('a1', null)
+  first.set('b2', 'cut\tshort\nhere')
+  first.save()
+  first.set('c3', null)
+  const second = openVerdicts(directory)
+  expect(['a1', 'b2', 'c3'].map((hash) => second.get(hash))).toEqual([null, 'cut short here', undefined])
+  expect(openVerdicts(null).get('a1')).toBeUndefined()
 })
