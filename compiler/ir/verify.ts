@@ -43,8 +43,10 @@ const label = (func: Func, id: ValueId) => {
 }
 
 const callees = (func: Func) =>
-  func.ops.flatMap((op) =>
-    op.kind === 'call' ? [op.attrs.callee] : op.kind === 'residual' ? [op.attrs.branch] : [],
+  new Set(
+    func.ops.flatMap((op) =>
+      op.kind === 'call' ? [op.attrs.callee] : op.kind === 'residual' ? [op.attrs.branch] : [],
+    ),
   )
 
 function recursion(module: Module): Diagnostic[] {
@@ -79,18 +81,19 @@ function verifyFunc(module: Module, func: Func, kernelsOnly: boolean): Diagnosti
   })
 
   const defined = new Set<ValueId>()
-  const define = (id: ValueId) => {
-    if (defined.has(id) || !func.values[id])
-      faults.push(diagnose('DINO0606', null, { func: func.name, value: label(func, id) }))
+  const define = (id: ValueId): boolean => {
+    const fresh = !defined.has(id) && func.values[id] !== undefined
+    if (!fresh) faults.push(diagnose('DINO0606', null, { func: func.name, value: label(func, id) }))
     defined.add(id)
+    return fresh
   }
   for (const p of func.params) define(p.value)
   for (const op of func.ops) {
     const missing = op.operands.filter((v): v is ValueId => v !== null && !defined.has(v))
     for (const v of missing)
       faults.push(diagnose('DINO0605', op.span, { func: func.name, op: op.kind, value: label(func, v) }))
-    op.results.forEach(define)
-    if (missing.length === 0) faults.push(...verifyOp(module, func, op, kernelsOnly))
+    const fresh = op.results.map(define).every((ok) => ok)
+    if (missing.length === 0 && fresh) faults.push(...verifyOp(module, func, op, kernelsOnly))
   }
   for (const v of func.values)
     if (!defined.has(v.id))
