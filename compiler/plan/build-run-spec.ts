@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { StateTensor } from '../ir/types.js'
 import type { Phase, ResolvedExperiment, Schedule } from '../resolve/resolved.js'
 import { type ComparedLoss, monitorsOf } from './monitors.js'
@@ -15,6 +14,8 @@ import {
 /** What compiling a variant settled, as far as the run spec repeats it. */
 export interface RunSpecParts {
   readonly configIdentity: string
+  /** Of an evaluation, by name. */
+  readonly protocolIdentity: (evaluation: string) => string
   /** Of all plans: a tensor of one name is the same tensor. */
   readonly state: readonly StateTensor[]
   readonly microSteps: number
@@ -58,7 +59,7 @@ export function buildRunSpec(experiment: ResolvedExperiment, seed: number, parts
     evaluations: Object.entries(experiment.eval).map(([name, protocol]) => ({
       name,
       protocol,
-      protocolIdentity: protocolIdentity(protocol),
+      protocolIdentity: parts.protocolIdentity(name),
       features: featureName(protocol.of, protocol.resolution),
     })),
     monitors: monitorsOf(experiment, parts.compared),
@@ -102,53 +103,18 @@ const scheduleFields = {
   momentum: 'momentum',
   keep_momentum: 'keepMomentum',
 } as const
-type ScheduleField = (typeof scheduleFields)[keyof typeof scheduleFields]
 
-/** By the name of the host input. A schedule that a later phase inherits is compressed to its length. */
+/** By the name of the host input. */
 export function phaseSchedules(experiment: ResolvedExperiment, index: number): Record<string, ScheduleSpec> {
-  const { phases } = experiment.schedule
-  const phase = phases[index]
+  const phase = experiment.schedule.phases[index]
   if (phase === undefined) throw new RangeError(`no phase ${index}`)
   const schedules: Record<string, ScheduleSpec> = {}
   for (const [name, field] of Object.entries(scheduleFields)) {
     const schedule: Schedule | null = phase[field]
-    if (schedule === null) continue
-    const origin = phases[originOf(experiment, index, field, name)]
-    const compress =
-      origin === undefined || origin === phase ? null : { from: origin.length, to: phase.length }
-    schedules[name] = { schedule, compress }
+    if (schedule !== null)
+      schedules[name] = { schedule: { pieces: schedule.pieces }, compress: schedule.compress ?? null }
   }
   return schedules
-}
-
-/** The phase whose value this one has: itself, or the nearest earlier one from which it is inherited. */
-function originOf(experiment: ResolvedExperiment, index: number, field: ScheduleField, name: string): number {
-  const { phases } = experiment.schedule
-  const setAt = (i: number) =>
-    JSON.stringify(experiment.provenance[`schedule.${phases[i]?.name}.${name}`]?.at ?? null)
-  let origin = index
-  while (
-    origin > 0 &&
-    setAt(origin) === setAt(origin - 1) &&
-    JSON.stringify(phases[origin]?.[field]) === JSON.stringify(phases[origin - 1]?.[field])
-  )
-    origin--
-  return origin
-}
-
-/** What an evaluation measures, less when it does so. */
-function protocolIdentity(protocol: ResolvedExperiment['eval'][string]): string {
-  const { every: _, ...measured } = protocol
-  return createHash('sha256').update(canonical(measured)).digest('hex')
-}
-
-/** JSON with sorted keys, so that equal values give equal text. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, v: unknown) =>
-    v !== null && typeof v === 'object' && !Array.isArray(v)
-      ? Object.fromEntries(Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : v,
-  )
 }
 
 function provenanceText(experiment: ResolvedExperiment): Record<string, string> {

@@ -65,10 +65,14 @@ function counter(module: Module, expectedRows: Readonly<Record<string, number>>)
         return (type(0).segments ?? []).reduce((sum, g) => sum + 4 * width * g.count * g.length ** 2, 0)
       }
       case 'call':
-        return called(op.attrs.callee, op.operands.map((_, i) => type(i)))
+        return called(
+          op.attrs.callee,
+          op.operands.map((_, i) => type(i)),
+        )
       case 'residual': {
         const operands = op.operands.map((_, i) => type(i))
-        const kept = op.attrs.form === 'subset' ? keptType(operands[0] as TensorType, op.attrs.rate) : operands[0]
+        const kept =
+          op.attrs.form === 'subset' ? keptType(operands[0] as TensorType, op.attrs.rate) : operands[0]
         return called(op.attrs.branch, [kept as TensorType, ...operands.slice(1)])
       }
       default:

@@ -1,0 +1,175 @@
+import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import type { Module } from './ir/types.js'
+import { lowerFeatures } from './lower/features.js'
+import { expectedMaskedRows } from './lower/masking.js'
+import { describeStep, imageChannels, type StepShape } from './lower/step.js'
+import { lowerTrainStep } from './lower/train-step.js'
+import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
+import { optimize, type PassEffect, type PassOptions } from './passes/pipeline.js'
+import { buildPlan } from './plan/build.js'
+import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
+import { type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
+import { modelFlops, totalFlops } from './plan/cost-flops.js'
+import { measure } from './plan/measure.js'
+import type { Plan } from './plan/plan.js'
+import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
+import type { SourceHost } from './resolve/host.js'
+import { configIdentity, protocolIdentity } from './resolve/identity.js'
+import { type ResolvedFamily, type ResolveOptions, resolve } from './resolve/resolve.js'
+import type { Phase, ResolvedExperiment } from './resolve/resolved.js'
+
+/** What plans are made for: a device says it, `plan` assumes the embedded one. */
+export interface CompileTarget {
+  readonly class: 'arena' | 'tensor-ops'
+  /** `op:attention`, `bf16`. */
+  readonly capabilities: ReadonlySet<string>
+  readonly arenaLimitBytes: number | null
+}
+
+export interface CompiledVariant {
+  /** By file name, as the run spec names them. */
+  readonly plans: Readonly<Record<string, Plan>>
+  runSpec(seed: number): RunSpec
+  readonly cost: VariantCost
+}
+
+/** Text to resolved variants, with everything that can be said of the file without a device. */
+export function checkFile(
+  entry: string,
+  host: SourceHost,
+  options: ResolveOptions,
+): {
+  readonly diagnostics: readonly Diagnostic[]
+  readonly experiments: readonly ResolvedFamily[]
+  readonly files: ReadonlyMap<string, string>
+} {
+  return resolve(entry, host, options)
+}
+
+/** A resolved variant to the plans and the run spec that train and evaluate it. */
+export function compileVariant(experiment: ResolvedExperiment, target: CompileTarget): CompiledVariant {
+  const phases = planPhases(experiment, target)
+  const features = planFeatures(experiment, target)
+  const plans: Record<string, Plan> = {}
+  for (const { phase, plan } of phases) plans[planFile(phase.name)] = plan
+  for (const { feature, plan } of features) plans[feature.plan] = plan
+  const first = phases[0] as PlannedPhase
+  const state = new Map(
+    [...phases, ...features].flatMap(({ module }) => module.state).map((tensor) => [tensor.name, tensor]),
+  )
+  return {
+    plans,
+    cost: variantCost(experiment, phases, null),
+    runSpec: (seed) =>
+      buildRunSpec(experiment, seed, {
+        configIdentity: configIdentity(experiment, seed),
+        protocolIdentity: (evaluation) => protocolIdentity(experiment, evaluation),
+        state: [...state.values()],
+        microSteps: first.module.microSteps,
+        channels: imageChannels(experiment),
+        features: features.map(({ feature }) => feature),
+        compared: describeStep(experiment, first.phase, first.images).objectives.filter(
+          (objective) => objective.kind !== 'koleo',
+        ),
+      }),
+  }
+}
+
+/** The training plans alone, and what they cost. */
+export function planVariant(
+  experiment: ResolvedExperiment,
+  target: CompileTarget,
+  trainingImages: number | null,
+): VariantCost {
+  return variantCost(experiment, planPhases(experiment, target), trainingImages)
+}
+
+function planPhases(experiment: ResolvedExperiment, target: CompileTarget): PlannedPhase[] {
+  return experiment.schedule.phases.map((phase) => planPhase(experiment, phase, target))
+}
+
+function planPhase(experiment: ResolvedExperiment, phase: Phase, target: CompileTarget): PlannedPhase {
+  const images = imagesPerMicroBatch(experiment)
+  const lowered = lowerTrainStep(experiment, phase, images)
+  const { module } = optimizePhase(experiment, lowered, target)
+  const step = describeStep(experiment, phase, images)
+  const expected = expectedRows(step)
+  const work = modelFlops(lowered, expected)
+  const modelFlopsPerStep = totalFlops(work) * lowered.microSteps
+  const { dropPath } = experiment.backbone
+  return {
+    phase,
+    images,
+    module,
+    plan: buildPlan(module, target, { images, modelFlopsPerStep }),
+    modelFlops: work,
+    executedFlops: measure(module).executedFlops,
+    groups: [step.global, ...(step.local === null ? [] : [step.local])].map((crop) => ({
+      name: crop.group,
+      count: crop.count,
+      length: cropTokens(crop, experiment.backbone),
+    })),
+    maskedRows: 'masked_rows' in expected ? { expected: expected.masked_rows, bound: step.maskedRows } : null,
+    subsetRates: dropPath.form === 'subset' ? dropRates(experiment.backbone) : [],
+  }
+}
+
+/** A lowered step through the passes that the experiment asks for; what this version lacks is planned as off. */
+export function optimizePhase(
+  experiment: ResolvedExperiment,
+  lowered: Module,
+  target: CompileTarget,
+  options: Pick<PassOptions, 'afterPass' | 'measure' | 'verifyEach'> = {},
+): { module: Module; trace: readonly PassEffect[] } {
+  const { pack, fuse, recompute } = experiment.optimize
+  return optimize(lowered, {
+    pack,
+    fuse,
+    recompute: recompute === 'auto' ? 'off' : recompute,
+    capabilities: target.capabilities,
+    ...options,
+  })
+}
+
+/** Images of one run of `accumulate` on one rank. */
+export function imagesPerMicroBatch(experiment: ResolvedExperiment): number {
+  const perRank = Math.max(1, Math.floor(experiment.schedule.batch / experiment.hardware.ranks))
+  return experiment.schedule.microBatch ?? perRank
+}
+
+/** Where iBOT reads masked patches: their expected number in a micro-batch. */
+function expectedRows(step: StepShape): { masked_rows: number } | Record<never, never> {
+  const compares = step.objectives.some((o) => o.kind === 'ibot' && o.loss.on === 'masked_patches')
+  if (!compares || step.masking === null) return {}
+  const patches = patchesOf(step.global, step.student.backbone)
+  return { masked_rows: expectedMaskedRows(step.masking, step.global.count, patches) }
+}
+
+/** One plan for each network and resolution that an evaluation asks for. */
+function planFeatures(
+  experiment: ResolvedExperiment,
+  target: CompileTarget,
+): { feature: FeaturePlan; module: Module; plan: Plan }[] {
+  const wanted = new Map(
+    Object.values(experiment.eval).map(({ of, resolution }) => [
+      featureName(of, resolution),
+      { of, resolution },
+    ]),
+  )
+  return [...wanted].map(([name, { of, resolution }]) => {
+    const batch = featureBatch(experiment, resolution)
+    const lowered = lowerFeatures(experiment, of, resolution, batch)
+    const { module } = optimizePhase(experiment, lowered, target)
+    const plan = buildPlan(module, target, {
+      images: batch,
+      modelFlopsPerStep: totalFlops(modelFlops(lowered, {})),
+    })
+    return { feature: { name, plan: planFile(name), of, resolutionPx: resolution, batch }, module, plan }
+  })
+}
+
+/** As many images as make some 16,000 tokens, at most 64: enough for products to be efficient. */
+function featureBatch(experiment: ResolvedExperiment, resolution: number): number {
+  const tokens = (resolution / experiment.backbone.patch) ** 2 + 1 + experiment.backbone.registers
+  return Math.max(1, Math.min(64, Math.floor(16_384 / tokens)))
+}

@@ -1,0 +1,230 @@
+import type { Module } from '../ir/types.js'
+import type { Phase, ResolvedExperiment } from '../resolve/resolved.js'
+import { phaseSchedules } from './build-run-spec.js'
+import { type Communication, communication } from './cost-communication.js'
+import { keptSequences, type ModelFlops, totalFlops } from './cost-flops.js'
+import { type Memory, planMemory } from './cost-memory.js'
+import type { Plan } from './plan.js'
+import { type ScheduleSummary, type StepClock, summarize, timeInSteps } from './times.js'
+
+/** What a variant costs: everything that `plan` prints, and what `diff` derives. Steps are null until passes are known. */
+export interface VariantCost {
+  readonly parameters: {
+    readonly backbone: number
+    readonly heads: number
+    readonly total: number
+    /** By part: `dino_head`. */
+    readonly byHead: Readonly<Record<string, number>>
+    /** Of a frozen teacher, which is another network; null where it has the student's shape. */
+    readonly frozenTeacher: number | null
+  }
+  /** The student's, in the first phase. */
+  readonly tokensPerImage: number
+  readonly phases: readonly PhaseCost[]
+}
+
+export interface PhaseCost {
+  readonly name: string
+  readonly resolutionPx: number
+  readonly localResolutionPx: number | null
+  readonly steps: number | null
+  /** True ones: times that each training image is seen. */
+  readonly epochs: number | null
+  readonly imagesSeen: number | null
+  readonly tokensPerImage: number
+  readonly modelFlopsPerImage: number
+  /** The same by part, an image. */
+  readonly modelFlops: ModelFlops
+  /** Over all ranks. */
+  readonly executedFlopsPerStep: number
+  /** Of one micro-batch; their bound is what buffers hold. */
+  readonly maskedRows: { readonly expected: number; readonly bound: number } | null
+  readonly ranks: number
+  readonly imagesPerRank: number
+  readonly microSteps: number
+  readonly perRank: {
+    readonly peakBytes: number
+    readonly stateBytes: number
+    readonly collectiveBytesPerStep: number
+    readonly keptSamples: readonly KeptSamples[]
+  }
+  readonly memory: Memory
+  readonly communication: Communication
+  /** By host input: `lr`, `teacher_temp`. */
+  readonly schedules: Readonly<Record<string, ScheduleSummary>>
+  readonly layerRates: LayerRates
+}
+
+/** Of `of` sequences a branch computes `kept`: one number, or one for each block where rates differ. */
+export interface KeptSamples {
+  readonly group: string
+  readonly kept: number | readonly number[]
+  readonly of: number
+}
+
+/** The learning rate at its peak, at both ends of the network. */
+export interface LayerRates {
+  readonly patchEmbed: number
+  readonly firstBlock: number
+  readonly lastBlock: number
+  readonly heads: number
+}
+
+/** One phase as the compiler made it. */
+export interface PlannedPhase {
+  readonly phase: Phase
+  /** B, of a micro-batch. */
+  readonly images: number
+  readonly module: Module
+  readonly plan: Plan
+  /** Of one micro-batch. */
+  readonly modelFlops: ModelFlops
+  /** Of one step of one rank: all programs, each as often as it runs. */
+  readonly executedFlops: number
+  readonly groups: readonly { readonly name: string; readonly count: number; readonly length: number }[]
+  readonly maskedRows: { readonly expected: number; readonly bound: number } | null
+  /** Stochastic depth of each block; empty where every sequence is computed. */
+  readonly subsetRates: readonly number[]
+}
+
+/** `trainingImages`: null where the data is not at hand. */
+export function variantCost(
+  experiment: ResolvedExperiment,
+  phases: readonly PlannedPhase[],
+  trainingImages: number | null,
+): VariantCost {
+  const [first] = phases
+  if (first === undefined) throw new Error(`${experiment.name} has no phase`)
+  const batch = experiment.schedule.batch
+  const clock: StepClock = {
+    epoch: experiment.schedule.epoch,
+    passSteps: trainingImages === null ? null : Math.ceil(trainingImages / batch),
+  }
+  const costs = phases.map((planned, i) => phaseCost(experiment, planned, i, clock, trainingImages))
+  return {
+    parameters: parameterCounts(experiment, first.module),
+    tokensPerImage: (costs[0] as PhaseCost).tokensPerImage,
+    phases: costs,
+  }
+}
+
+function phaseCost(
+  experiment: ResolvedExperiment,
+  planned: PlannedPhase,
+  index: number,
+  clock: StepClock,
+  trainingImages: number | null,
+): PhaseCost {
+  const { phase, images, module, plan, groups } = planned
+  const { hardware, schedule, optimizer, optimize, backbone } = experiment
+  const { ranks } = hardware
+  const steps = timeInSteps(phase.length, clock)
+  const imagesSeen = steps === null ? null : steps * schedule.batch
+  const share = hardware.shard === 'fsdp' ? 1 / ranks : 1
+  const memory = planMemory(plan, (name) => (name.startsWith('center.') ? 1 : share))
+  const count = (role: string) => elementsOf(module, (name) => name.startsWith(`${role}.`))
+  const exchanged = communication({
+    ranks,
+    shard: hardware.shard,
+    precision: optimize.precision,
+    studentParameters: count('student'),
+    teacherParameters: count('teacher'),
+    microSteps: module.microSteps,
+    targets: Object.values(experiment.loss).flatMap((loss) =>
+      loss.type === 'koleo' || loss.weight === 0
+        ? []
+        : [
+            {
+              prototypes: prototypesOf(experiment, loss.head),
+              iterations: loss.centering.type === 'sinkhorn' ? loss.centering.iterations : 0,
+            },
+          ],
+    ),
+  })
+  const schedules = Object.fromEntries(
+    Object.entries(phaseSchedules(experiment, index)).map(([name, spec]) => [name, summarize(spec, clock)]),
+  )
+  const peak = schedules.lr?.peak ?? 0
+  const decay = (layersAbove: number) => peak * optimizer.layerDecay ** layersAbove
+  return {
+    name: phase.name,
+    resolutionPx: phase.resolution,
+    localResolutionPx: groups.length > 1 ? phase.localResolution : null,
+    steps,
+    epochs: imagesSeen === null || trainingImages === null ? null : imagesSeen / trainingImages,
+    imagesSeen,
+    tokensPerImage: groups.reduce((sum, g) => sum + g.count * g.length, 0) / images,
+    modelFlopsPerImage: totalFlops(planned.modelFlops) / images,
+    modelFlops: perImage(planned.modelFlops, images),
+    executedFlopsPerStep: planned.executedFlops * ranks,
+    maskedRows: planned.maskedRows,
+    ranks,
+    imagesPerRank: images * module.microSteps,
+    microSteps: module.microSteps,
+    perRank: {
+      peakBytes: memory.arenaBytes + memory.stateBytes,
+      stateBytes: memory.stateBytes,
+      collectiveBytesPerStep: exchanged.bytesPerStep,
+      keptSamples: groups.map((g) => ({
+        group: g.name,
+        kept: keptOf(g.count, planned.subsetRates),
+        of: g.count,
+      })),
+    },
+    memory,
+    communication: exchanged,
+    schedules,
+    layerRates: {
+      patchEmbed: decay(backbone.depth + 1) * optimizer.patchEmbedLr,
+      firstBlock: decay(backbone.depth),
+      lastBlock: decay(1),
+      heads: peak,
+    },
+  }
+}
+
+function keptOf(count: number, rates: readonly number[]): number | readonly number[] {
+  const kept = rates.map((rate) => keptSequences(count, rate))
+  const [first = count] = kept
+  return kept.every((n) => n === first) ? first : kept
+}
+
+function perImage(flops: ModelFlops, images: number): ModelFlops {
+  return {
+    student: flops.student / images,
+    teacher: flops.teacher / images,
+    heads: flops.heads / images,
+  }
+}
+
+function prototypesOf(experiment: ResolvedExperiment, name: string): number {
+  const head = experiment.head[name]
+  if (head === undefined) return 0
+  return head.type === 'tied' ? prototypesOf(experiment, head.to) : head.prototypes
+}
+
+function parameterCounts(experiment: ResolvedExperiment, module: Module): VariantCost['parameters'] {
+  const backbone = elementsOf(module, (name) => name.startsWith('student.backbone.'))
+  const byHead: Record<string, number> = {}
+  for (const { name } of module.state) {
+    const part = /^student\.(\w+_head)\./.exec(name)?.[1]
+    if (part !== undefined && byHead[part] === undefined)
+      byHead[part] = elementsOf(module, (other) => other.startsWith(`student.${part}.`))
+  }
+  const heads = Object.values(byHead).reduce((sum, n) => sum + n, 0)
+  return {
+    backbone,
+    heads,
+    total: backbone + heads,
+    byHead,
+    frozenTeacher:
+      experiment.teacher.type === 'frozen' ? elementsOf(module, (name) => name.startsWith('teacher.')) : null,
+  }
+}
+
+function elementsOf(module: Module, wanted: (name: string) => boolean): number {
+  return module.state.reduce(
+    (sum, { name, type }) => (wanted(name) ? sum + type.shape.reduce((n, size) => n * size, 1) : sum),
+    0,
+  )
+}
