@@ -12,6 +12,7 @@ import { runVariant } from '../runtime/run-variant.js'
 /** How jobs are run, whichever process runs them: plain data. */
 export interface ExecutionSettings {
   readonly runsRoot: string
+  readonly mode: 'train' | 'evaluate'
   readonly device: string
   /** Of all jobs together; null: all cores. */
   readonly threads: number | null

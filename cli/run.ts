@@ -93,6 +93,7 @@ async function run(file: string, options: Options): Promise<number> {
   const jobs = options.smoke ? whole.map((job) => ({ ...job, spec: smokeSpec(job.spec) })) : whole
   const settings: ExecutionSettings = {
     runsRoot: root,
+    mode: 'train',
     device: device.name,
     threads,
     loaders: options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1),

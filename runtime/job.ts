@@ -31,6 +31,11 @@ export interface RunData {
 /** What surrounds a run and is none of its identity. */
 export interface Settings {
   readonly runsRoot: string
+  /**
+   * `evaluate` never trains and never moves anything: it measures the newest state of a run. Results of a finished
+   * run are kept, as training would have kept them; those of an unfinished one are only told.
+   */
+  readonly mode: 'train' | 'evaluate'
   /** Null: all cores. */
   readonly threads: number | null
   readonly loaders: number | null

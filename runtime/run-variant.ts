@@ -1,3 +1,4 @@
+import type { RunSpec } from '../compiler/plan/run-spec.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
 import { type Checkpoint, compareCheckpoint, newestCheckpoint, restoreCheckpoint } from './checkpoint.js'
@@ -16,6 +17,7 @@ import {
   noteInterruption,
   type RunFiles,
   type RunRecord,
+  readRecord,
   runFiles,
   runIdentity,
   writeInputs,
@@ -23,7 +25,7 @@ import {
 } from './run-directory.js'
 import type { Clock } from './schedule.js'
 import { measure, recordOf, type Session, save, shapesOf, throughput, trainingOf } from './session.js'
-import { openEventFile } from './tfevents.js'
+import { openEventFile, silentEvents } from './tfevents.js'
 import { timeline, totalSteps } from './timeline.js'
 
 /**
@@ -43,7 +45,11 @@ export async function runVariant(job: Job, settings: Settings): Promise<RunOutco
     refuseUnsupported(job.spec.evaluations)
     data = await settings.openData(job, (diagnostic) => settings.emit({ type: 'diagnostic', diagnostic }))
     const identity = runIdentity(job.spec, data.identity)
-    const claimed = await claimDirectory(settings.runsRoot, job.spec, identity)
+    const claimed = await (settings.mode === 'train' ? claimDirectory : expectRun)(
+      settings.runsRoot,
+      job.spec,
+      identity,
+    )
     for (const diagnostic of claimed.diagnostics) settings.emit({ type: 'diagnostic', diagnostic })
     const limit = settings.evaluationImages
     const evaluations = await prepareEvaluations(job.spec, identity, data.images, limit)
@@ -60,6 +66,22 @@ export async function runVariant(job: Job, settings: Settings): Promise<RunOutco
   } finally {
     await data?.close()
   }
+}
+
+/** The run that an evaluation is asked for; DINO1045 where it is not there. */
+async function expectRun(
+  runsRoot: string,
+  spec: RunSpec,
+  identity: string,
+): Promise<{ record: RunRecord; diagnostics: Diagnostic[] }> {
+  const record = await readRecord(runFiles(runsRoot, spec))
+  if (record?.identity === identity) return { record, diagnostics: [] }
+  const run = `${spec.experiment}.${spec.variant} seed ${spec.seed}`
+  const state =
+    record === null ? 'is not trained yet' : `was trained with other settings (${record.identity})`
+  throw new DiagnosticError([
+    diagnose('DINO1045', null, { run, state }, { help: ['dinoc run FILE trains it'] }),
+  ])
 }
 
 function isMeasured(file: EvalFile | null, prepared: PreparedEvaluation): boolean {
@@ -82,14 +104,20 @@ async function carryOn(
   const shapes = shapesOf(spec)
   const { checkpoint, diagnostics } = await newestCheckpoint(files.checkpoints, shapes)
   for (const diagnostic of diagnostics) settings.emit({ type: 'diagnostic', diagnostic })
+  const spans = timeline(spec, clock)
+  const unfinished = settings.mode === 'evaluate' && checkpoint?.manifest.step !== totalSteps(spans)
+  if (unfinished && checkpoint === null) {
+    const run = `${spec.experiment}.${spec.variant} seed ${spec.seed}`
+    throw new DiagnosticError([diagnose('DINO1045', null, { run, state: 'has no checkpoint yet' })])
+  }
   const device = await settings.openDevice()
   const state = await device.state({ tensors: spec.state })
   const fromStep = checkpoint?.manifest.step ?? 0
-  const events = await openEventFile(files.directory, fromStep)
+  const events = unfinished ? silentEvents : await openEventFile(files.directory, fromStep)
   const { evalFile, fresh } = await openEvalFile(files, identity, evaluations, fromStep)
   const session: Session = {
     ...{ job, settings, files, identity, dataIdentity: data.identity, data, device, state, shapes, clock },
-    ...{ spans: timeline(spec, clock), evaluations, events, fromStep, before, evalFile, fresh },
+    ...{ spans, evaluations, events, fromStep, before, evalFile, fresh },
     ...{ saved: checkpoint === null ? -1 : fromStep, monitors: checkpoint?.manifest.monitors ?? {} },
     ...{
       logs: null,
@@ -100,6 +128,7 @@ async function carryOn(
     },
   }
   try {
+    if (unfinished) return await measureUnfinished(session, checkpoint!)
     await writeInputs(files, spec, job.plans, job.resolved)
     await replaceJson(files.environment, describeEnvironment(device, settings.threads, settings.loaders))
     await writeRecord(files, recordOf(session, 'running', fromStep))
@@ -128,6 +157,16 @@ async function carryOn(
     await events.close()
     await state.close()
   }
+}
+
+/** The newest state of a run that is not at its end: measured and told, nothing written. */
+async function measureUnfinished(
+  session: Session,
+  checkpoint: Checkpoint,
+): Promise<Omit<RunOutcome, 'seconds'>> {
+  await restoreCheckpoint(checkpoint, session.state, session.shapes)
+  const line = await measure(session, session.evaluations, session.fromStep, 'tell')
+  return outcomeOf(session, line === null ? 'interrupted' : 'reused', session.fromStep)
 }
 
 /**

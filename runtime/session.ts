@@ -210,6 +210,7 @@ export async function measure(
   session: Session,
   due: readonly PreparedEvaluation[],
   step: number,
+  whatFor: 'keep' | 'tell' = 'keep',
 ): Promise<EvaluationLine | null> {
   const { job, settings, spans } = session
   const from = performance.now()
@@ -227,7 +228,8 @@ export async function measure(
       },
     }
     const result = await evaluate(context, prepared)
-    if (result === null || !(await keepPictures(session, context, prepared, result, step))) return null
+    if (result === null) return null
+    if (whatFor === 'keep' && !(await keepPictures(session, context, prepared, result, step))) return null
     results[name] = result.measured
     Object.assign(measures, result.measures)
   }
@@ -237,9 +239,10 @@ export async function measure(
     eval: Object.fromEntries(Object.entries(results).map(([name, { metrics }]) => [name, metrics])),
     time: clockNow((performance.now() - from) / 1000),
   }
+  settings.emit({ type: 'evaluation', line })
+  if (whatFor === 'tell') return line
   await keepResults(session, step, results)
   session.events.scalars(step, { ...evaluationScalars(line), ...healthScalars(measures) })
-  settings.emit({ type: 'evaluation', line })
   if (step > 0) watchMeasures(session, step, measures)
   return line
 }

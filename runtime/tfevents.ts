@@ -31,6 +31,9 @@ export interface EventFile {
   close(): Promise<void>
 }
 
+/** Where nothing is to be written. */
+export const silentEvents: EventFile = { scalars: () => {}, close: async () => {} }
+
 /**
  * A new file `events.out.tfevents.*` in the directory. With `fromStep` above 0 it says so: TensorBoard then drops
  * what earlier files hold from that step on, which is what an interrupted run repeats.

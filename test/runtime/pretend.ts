@@ -194,13 +194,13 @@ export function pretendData(opened: (step: number) => void = () => {}): RunData 
 /** `stopAt`: from this step on somebody wants to stop. */
 export function pretendSettings(
   runsRoot: string,
-  wishes: { device?: Device; data?: RunData; stopAt?: number } = {},
+  wishes: { device?: Device; data?: RunData; stopAt?: number; mode?: Settings['mode'] } = {},
 ): Settings & { events: RunEvent[] } {
   const events: RunEvent[] = []
   let step = 0
   return {
     events,
-    ...{ runsRoot, threads: 1, loaders: 1, evaluationImages: null },
+    ...{ runsRoot, mode: wishes.mode ?? 'train', threads: 1, loaders: 1, evaluationImages: null },
     openDevice: async () => wishes.device ?? pretendDevice(),
     openData: async () => wishes.data ?? pretendData(),
     stopping: () => wishes.stopAt !== undefined && step >= wishes.stopAt,

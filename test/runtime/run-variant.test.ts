@@ -297,6 +297,27 @@ test('another configuration moves the run aside; another seed stands beside it a
   expect(fs.readdirSync(join(root, 'pretend', '.earlier')).length).toBe(1)
 })
 
+test('evaluating never trains: a finished run is measured, an unfinished one where it stands, else a diagnostic', async () => {
+  const evaluating = (wishes: Wishes = {}) => {
+    const settings = pretendSettings(root, { mode: 'evaluate' })
+    return { settings, outcome: runVariant(pretendJob(wishes), settings) }
+  }
+  expect(await evaluating().outcome).toMatchObject({ status: 'failed', failure: { code: 'DINO1045' } })
+  expect(fs.existsSync(files().directory)).toBe(false)
+  await runVariant(pretendJob(), pretendSettings(root, { stopAt: 5 }))
+  const before = fs.readFileSync(files().metrics, 'utf8')
+  const { settings, outcome } = evaluating()
+  expect(await outcome).toMatchObject({ status: 'reused', step: 6, failure: null })
+  expect(settings.events.flatMap((e) => (e.type === 'evaluation' ? [e.line.step] : []))).toEqual([6])
+  expect(settings.events.some((e) => e.type === 'step')).toBe(false)
+  expect(fs.readFileSync(files().metrics, 'utf8')).toBe(before)
+  expect(await evaluating({ config: 'other' }).outcome).toMatchObject({ failure: { code: 'DINO1045' } })
+  expect(fs.readFileSync(files().metrics, 'utf8')).toBe(before)
+  await runVariant(pretendJob(), pretendSettings(root))
+  expect(await evaluating({ evaluations: ['knn', 'new'] }).outcome).toMatchObject({ status: 'finished' })
+  expect(evaluation().evaluations.new!.trained).not.toBeNull()
+})
+
 test('a mistake in the data is an outcome, not an exception', async () => {
   const settings = pretendSettings(root)
   const outcome = await runVariant(pretendJob(), {

@@ -30,7 +30,13 @@ async function run(name: string, wishes: Wishes = {}): Promise<{ outcome: RunOut
   const device = wishes.device ?? openInterpret({ border: 'f64' })
   const job = tinyJob(source, device, wishes)
   const settings = {
-    ...{ runsRoot: join(root, name), device: 'interpret', threads: 1, loaders: wishes.loaders ?? 1 },
+    ...{
+      runsRoot: join(root, name),
+      mode: 'train' as const,
+      device: 'interpret',
+      threads: 1,
+      loaders: wishes.loaders ?? 1,
+    },
     evaluationImages: null,
   }
   let step = 0
