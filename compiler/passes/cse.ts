@@ -5,11 +5,11 @@ import { simplifyFunc } from './simplify.js'
 /**
  * Ops of one kind with the same operands and attributes are computed once.
  *
- *   %w1 = weight_norm %v, %g
- *   %w2 = weight_norm %v, %g
- *   %a = linear %x, %w1     %b = linear %y, %w2
+ *   %w1 = weight_norm(%v, %g)       %w2 = weight_norm(%v, %g)
+ *   %a = linear(%x, %w1)            %b = linear(%y, %w2)
  * ->
- *   %a = linear %x, %w1     %b = linear %y, %w1
+ *   %w1 = weight_norm(%v, %g)
+ *   %a = linear(%x, %w1)            %b = linear(%y, %w1)
  *
  * Canonical forms first, as in pass 1, since inlining and differentiation bring new ones. Only within one stage: what
  * backward builds again must not be kept from forward instead.

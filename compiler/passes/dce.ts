@@ -5,10 +5,10 @@ import { compact, dropUnreachable, mapFunctions } from './rewrite.js'
  * Removes what nothing reads: ops, carried tensors that no program takes up, parameters of entries, host inputs and
  * functions.
  *
- *   %y, %pre = linear %x, %w, %b {activation: gelu}
- *   %t = make_targets %z, %u, %v, %temp               // nothing reads %t
+ *   %y, %pre = linear(%x, %w, %b) {activation: "gelu"}
+ *   %t = make_targets(%z, %u, %v, %temp)                    nothing reads %t
  * ->
- *   %y, %pre = linear %x, %w, %b {activation: gelu}   // %pre stays: a kernel gives all its results
+ *   %y, %pre = linear(%x, %w, %b) {activation: "gelu"}      %pre stays: a kernel gives all its results
  *
  * An op counts as read if one of its results is. Operands of called functions stay, since calls pass them by position.
  */

@@ -8,12 +8,12 @@ import { simplifyFunc } from './simplify.js'
 /**
  * Pass 4: what belongs together by meaning becomes one op with its own VJP, before anything is differentiated.
  *
- *   %z = linear %x, %w               %t = make_targets %zt, %u, %v, %temp
- *   %loss, %lse = cross_entropy_rows %z, %t {pairing: swap(64), ...}
- *   %h = linear %y, %w1, %b1         %a = gelu %h
+ *   %z = linear(%x, %w)                  %t = make_targets(%zt, %u, %v, %temp)
+ *   %loss, %lse = cross_entropy_rows(%z, %t) {pairing: {kind: "swap", images: 64}, ...}
+ *   %h = linear(%y, %w1, %b1)            %a = gelu(%h)
  * ->
- *   %loss, %lse = prototype_cross_entropy %x, %w, %zt, %u, %v, %temp {pairing: swap(64), ...}
- *   %a, %h = linear %y, %w1, %b1 {activation: gelu}
+ *   %loss, %lse = prototype_cross_entropy(%x, %w, %zt, %u, %v, %temp) {pairing: {kind: "swap", images: 64}, ...}
+ *   %a, %h = linear(%y, %w1, %b1) {activation: "gelu"}
  *
  * With `fuse` off everything stays composed, and attention is written out as products and a softmax, group by group.
  */

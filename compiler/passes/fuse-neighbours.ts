@@ -5,12 +5,12 @@ import { countUses, definitions, makeOp, mapEntries, openDraft } from './rewrite
  * Pass 7: an op takes in the one that makes its operand, if nothing else reads that value: one sweep over memory
  * instead of two.
  *
- *   %s = layer_scale %b, %gamma      %y = residual_add %x, %s, -, %kept
- *   %d = matmul %dy, %w              %dh = gelu_grad %d, %h
- *   %p2, %m2, %v2 = adamw %p, ...    %t2 = ema %t, %p2, %momentum, %finite
+ *   %s = layer_scale(%b, %gamma)           %y = residual_add(%x, %s, _, %kept)
+ *   %d = matmul(%dy, %w)                   %dh = gelu_grad(%d, %h)
+ *   %p2, %m2, %v2 = adamw(%p, ...)         %t2 = ema(%t, %p2, %momentum, %finite)
  * ->
- *   %y = residual_add %x, %b, %gamma, %kept            %dh = matmul %dy, %w, -, %h {epilogue: gelu_grad}
- *   %p2, %m2, %v2, %t2 = adamw_ema %p, ...
+ *   %y = residual_add(%x, %b, %gamma, %kept)             %dh = matmul(%dy, %w, _, %h) {epilogue: "gelu_grad"}
+ *   %p2, %m2, %v2, %t2 = adamw_ema(%p, ...)
  *
  * Also layer_scale into the gradient of residual_add; the scattered gradient of a kept subset into residual_add; a
  * sum with a product into the product. Forward ops of two blocks are never joined: pass 9 and sharding cut there.

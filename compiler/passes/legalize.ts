@@ -9,11 +9,11 @@ import { type Draft, mapEntries, openDraft } from './rewrite.js'
 /**
  * Pass 11: what the target lacks is written out with what it has.
  *
- *   %o, %lse = attention %qkv {heads: 6}                   // the target has no op:attention
+ *   %o, %lse = attention(%qkv) {heads: 6}                   the target has no op:attention
  * ->
- *   %q, %k, %v = split_heads %qkv {heads: 6, count: 64, length: 65}
- *   %p = softmax (batch_matmul %q, %k {scale: 0.125})
- *   %o = merge_heads (batch_matmul %p, %v)
+ *   %q, %k, %v = split_heads(%qkv) {heads: 6, count: 64, length: 65}
+ *   %p = softmax(batch_matmul(%q, %k) {transB: true, scale: 0.125})
+ *   %o = merge_heads(batch_matmul(%p, %v))
  *
  * Throws DINO0811 where an op is missing and has no decomposition.
  */

@@ -8,11 +8,11 @@ import { simplify } from './simplify.js'
  * Pass 2: sibling calls of one function with the same parameters become one call on the concatenated ragged tensor:
  * the student's trunk on global and local crops, a head on several inputs.
  *
- *   %yg = call @student.trunk %xg, %w       // global 64x65
- *   %yl = call @student.trunk %xl, %w       // local 192x17
+ *   %yg = call student.trunk(%xg; %w)       global 64x65
+ *   %yl = call student.trunk(%xl; %w)       local 192x17
  * ->
- *   %y = call @student.trunk (concat_rows %xg, %xl), %w
- *   %yg = slice_rows %y {start: 0, count: 4160}     %yl = slice_rows %y {start: 4160, count: 3264}
+ *   %y = call student.trunk(concat_rows(%xg, %xl); %w)
+ *   %yg = slice_rows(%y) {start: 0, count: 4160}     %yl = slice_rows(%y) {start: 4160, count: 3264}
  *
  * Legal where the callee works on each row or each sequence alone and returns one row for each; attention then runs
  * within segments, and no mask exists anywhere. A tensor whose rows are only bounded comes last, so that the rows of

@@ -7,11 +7,11 @@ import { type Draft, mapFunctions, openDraft } from './rewrite.js'
  * Pass 1: canonical forms inside functions, and dead code. Calls, residuals and `grad` stay, so the result still
  * reads like the paper; an engine such as `torch` is generated from it.
  *
- *   %g = slice_rows %y {start: 0, count: 4160, segments: [global 64x65]}
- *   %cls = select_tokens %g {group: global, start: 0, tokens: 1}
- *   %one = scale %cls {factor: 1}
+ *   %g = slice_rows(%y) {start: 0, count: 4160, segments: <global 64x65>}
+ *   %cls = select_tokens(%g) {group: "global", start: 0, tokens: 1}
+ *   %one = scale(%cls) {factor: 1}
  * ->
- *   %cls = select_tokens %y {group: global, start: 0, tokens: 1}
+ *   %cls = select_tokens(%y) {group: "global", start: 0, tokens: 1}
  */
 export function simplify(module: Module): Module {
   return dce(mapFunctions(module, simplifyFunc))

@@ -7,11 +7,11 @@ import { calleeContext, type Draft, dropUnreachable, inlineCall, openDraft } fro
  * over kept branches is scaled by b / kept (dinov2's drop_add_residual_stochastic_depth). Form `masked` computes every
  * sequence and multiplies by 0 or 1 / (1 - rate).
  *
- *   %y = residual %x, %w {branch: @attn, rate: 0.4, form: subset, site: blocks.3.attn}    // x: global 64x65
+ *   %y = residual student.attn(%x; %w) {rate: 0.4, form: "subset", site: "blocks.3.attn"}       x: global 64x65
  * ->
- *   %k = gather_segments %x, %kept {kept: [38]}       // %kept: host input kept_subset(blocks.3.attn)
- *   %b = call @attn %k, %w
- *   %y = residual_add %x, %b, -, %kept {scales: [64 / 38]}
+ *   %k = gather_segments(%x, %kept) {kept: [38]}       %kept: host input kept_subset(blocks.3.attn)
+ *   %b = call student.attn(%k; %w)
+ *   %y = residual_add(%x, %b, _, %kept) {scales: [1.684]}                 64 / 38
  *
  * Functions that hold such a residual are put in place of their calls first: each site has an input of its own.
  */

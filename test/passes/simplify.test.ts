@@ -39,7 +39,9 @@ describe('simplify', () => {
   it('takes rows from the whole where they stood in a part of it', () => {
     const { b, state, input, finish } = graph()
     const x = state('x', 12, 3)
-    const ragged = b.one('slice_rows', [x], { start: 0, count: 12, segments: groups })
+    const ragged = b.one('scale', [b.one('slice_rows', [x], { start: 0, count: 12, segments: groups })], {
+      factor: 2,
+    })
     const global = b.one('slice_rows', [ragged], { start: 0, count: 6, segments: groups.slice(0, 1) })
     const local = b.one('slice_rows', [ragged], { start: 6, count: 6, segments: groups.slice(1) })
     const rows = input('rows', i32(), { kind: 'row_count' })
@@ -61,19 +63,20 @@ describe('simplify', () => {
         %index: i32[5] = input "index",
       ) {
         -- (forward)
-        %3 = slice_rows(%x) {start: 0, count: 6, segments: <global 2x3>}
-        %4 = slice_rows(%x) {start: 6, count: 6, segments: <local 3x2>}
-        %5 = select_tokens(%3) {group: "global", start: 0, tokens: 1}
-        %6 = select_tokens(%4) {group: "local", start: 0, tokens: 1}
-        %7 = gather_rows(%x, %index, %rows) {rows: "rows"}
-        %8 = gather_rows(%4, %index)
-        %9 = slice_rows(%x) {start: 8, count: 2}
+        %3 = slice_rows(%x) {start: 0, count: 12, segments: <global 2x3 + local 3x2>}
+        %4 = scale(%3) {factor: 2}
+        %5 = slice_rows(%4) {start: 6, count: 6, segments: <local 3x2>}
+        %6 = select_tokens(%4) {group: "global", start: 0, tokens: 1}
+        %7 = select_tokens(%4) {group: "local", start: 0, tokens: 1}
+        %8 = gather_rows(%4, %index, %rows) {rows: "rows"}
+        %9 = gather_rows(%5, %index)
+        %10 = slice_rows(%4) {start: 8, count: 2}
         return
-          output "cls" %5,
-          output "localCls" %6,
-          output "masked" %7,
-          output "moved" %8,
-          output "within" %9
+          output "cls" %6,
+          output "localCls" %7,
+          output "masked" %8,
+          output "moved" %9,
+          output "within" %10
       }
       "
     `)
