@@ -98,7 +98,9 @@ describe('safetensors', () => {
   })
 
   it('says that a file is missing', () => {
-    expect(() => openSafetensors(join(dir, 'none.safetensors'))).toThrow('there is no such file')
+    expect(() => openSafetensors(join(dir, 'none.safetensors'))).toThrow(
+      /^DINO1008: .*there is no such file$/,
+    )
   })
 
   it('names a dtype that it does not read', () => {
