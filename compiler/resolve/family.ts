@@ -57,10 +57,13 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
     const { block, module } = definition
     const kind = kindNamed('experiment')
     const parent = parentOf(definition)
-    const broken = parent === 'broken' || block.poisoned || parent?.broken
+    const broken = parent === 'broken' || block.poisoned || parent?.broken === true
     const base = parent === null || parent === 'broken' ? null : parent
-    const root = base === null ? newNode(kind, kind.types.get('experiment')!, '', null) : copyNode(base.root)
+    const root: Node =
+      base === null ? newNode(kind, kind.types.get('experiment')!, '', null) : copyNode(base.root)
     if (broken) root.incomplete = true
+    // A description is of one experiment, not of its children.
+    root.settings.delete('description')
     const layer: Layer = { index: base?.depth ?? 0, what: 'experiment', name: definition.name, module }
     if (!block.poisoned) checkHeader(block, kind, report)
     const body = readBody(block.body, kind, layer, block.incomplete, report)
@@ -120,8 +123,13 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
         continue
       }
       const what = own.keyword.text as 'variant' | 'grid'
-      const index = what === 'grid' && own.over !== null ? variantLayer : variantLayer
-      const variantBody = readBody(own.body, kind, { index, what, name, module }, own.incomplete, report)
+      const variantBody = readBody(
+        own.body,
+        kind,
+        { index: variantLayer, what, name, module },
+        own.incomplete,
+        report,
+      )
       for (const nested of variantBody.variants)
         report.give('DINO0312', nested.keyword.span, {
           kind: nested.keyword.text,

@@ -185,6 +185,8 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
         drops: plan.bodies.flatMap((body) => body.drops.map((d) => d.path.map((n) => n.text).join('.'))),
       },
       origins,
+      incomplete: root.incomplete,
+      text: (span: Span) => (files.get(span.file) ?? '').slice(span.start, span.end),
     }
     for (const rule of rules) unlessPoisoned(() => rule(context))
     if (poisoned || report.errors > before) return { resolved: null, filtered: false }

@@ -85,9 +85,9 @@ export const lint = {
     'param that nothing uses',
     ({ name }) => `param \`${name}\` is not used`,
   ),
-  DINO2017: entry<{ source: string; classes: string }>(
+  DINO2017: entry<{ source: string; eval: string }>(
     'warning',
     'evaluation on the images it learns from',
-    ({ source, classes }) => `evaluation \`${classes}\` learns from and is measured on \`${source}\``,
+    ({ source, eval: name }) => `evaluation \`${name}\` learns from and is measured on \`${source}\``,
   ),
 } as const

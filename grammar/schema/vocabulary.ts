@@ -105,7 +105,7 @@ function fieldOf(name: string, key: string | null, json: Record<string, unknown>
     source: json.source as string,
     effect: (json.effect as Effect | undefined) ?? effect,
     renamedFrom: (json.renamedFrom as string[] | undefined) ?? [],
-    deprecated: (json.deprecated as string | undefined) ?? null,
+    deprecated: (json.outOfUse as string | undefined) ?? null,
     yaml: (json.yaml as string[] | null | undefined) ?? [],
   }
 }

@@ -1,4 +1,63 @@
+import { evalBlocks, headsWidth, knownParts } from './backbone.js'
+import {
+  batchGroups,
+  batchRanks,
+  globalMicroBatch,
+  groupsRanks,
+  koleoImages,
+  koleoSets,
+  microBatch,
+} from './batch.js'
+import { cropPatch } from './crop-patch.js'
+import { blurKernel, channels } from './data.js'
+import { keptFeatures, labelledEvaluations, leaks, primaryMetrics, sameImages } from './evaluations.js'
+import { globalKoleo, nominalBlur, rankTerms, shadowedMomentum, smallBatch, withoutEffect } from './lints.js'
+import { lossHead, someLoss, unusedHead } from './losses.js'
+import { maskedPatches, maskedWithoutIbot, maskFits } from './masking.js'
+import { executable } from './not-yet.js'
 import type { Rule } from './rule.js'
+import { epochMeaning, epochUnit, freezeLength, warmupLength } from './schedule.js'
+import { distilledDropPath, distilledMasks, frozenTeacher } from './teacher.js'
 
-/** Every rule, in the order in which diagnostics are given for one variant. */
-export const rules: readonly Rule[] = []
+/** Every rule: a new one is a function, a code with its page, and a case. */
+export const rules: readonly Rule[] = [
+  headsWidth,
+  cropPatch,
+  knownParts,
+  someLoss,
+  lossHead,
+  batchRanks,
+  microBatch,
+  globalMicroBatch,
+  groupsRanks,
+  batchGroups,
+  koleoImages,
+  koleoSets,
+  epochMeaning,
+  epochUnit,
+  warmupLength,
+  freezeLength,
+  maskFits,
+  maskedPatches,
+  frozenTeacher,
+  primaryMetrics,
+  keptFeatures,
+  labelledEvaluations,
+  evalBlocks,
+  channels,
+  blurKernel,
+  // Warnings and notes.
+  withoutEffect,
+  shadowedMomentum,
+  smallBatch,
+  rankTerms,
+  distilledDropPath,
+  distilledMasks,
+  unusedHead,
+  maskedWithoutIbot,
+  globalKoleo,
+  nominalBlur,
+  leaks,
+  sameImages,
+  executable,
+]

@@ -18,6 +18,10 @@ export interface RuleContext {
     readonly drops: readonly string[]
   }
   readonly origins: ReadonlyMap<string, Origin>
+  /** True where statements were lost to a fault: what seems missing may be among them. */
+  readonly incomplete: boolean
+  /** What was written at a place. */
+  text(span: Span): string
 }
 
 /** One cross-field rule: reports what does not fit together, with the arithmetic that failed. */

@@ -1,0 +1,73 @@
+import { diagnose } from '../../../diagnostics/catalogue.js'
+import type { Diagnostic } from '../../../diagnostics/diagnostic.js'
+import type { ResolvedExperiment } from '../resolved.js'
+import { blame, type Rule } from './rule.js'
+
+/** What the vocabulary has and this version can plan but not run. */
+export function notYet(e: ResolvedExperiment): { path: string; what: string }[] {
+  const found: { path: string; what: string }[] = []
+  const add = (when: boolean, path: string, what: string) => {
+    if (when) found.push({ path, what })
+  }
+  add(e.teacher.type === 'frozen', 'teacher', 'a frozen teacher')
+  add(e.keep !== null, 'keep', 'a kept average')
+  add(e.backbone.init !== null, 'backbone.init', 'starting from weights')
+  add(e.masking !== null && !e.masking.apply, 'masking.apply', 'masks that only select patches')
+  for (const [name, loss] of Object.entries(e.loss)) {
+    add(loss.type === 'ibot' && loss.on === 'all_patches', `loss.${name}.on`, 'iBOT on all patches')
+    add(loss.type === 'koleo' && loss.scope.type !== 'rank', `loss.${name}.scope`, 'KoLeo beyond one rank')
+  }
+  for (const phase of e.schedule.phases)
+    add(phase.freeze.length > 0, `schedule.${phase.name}.freeze`, 'freezing parts of the model')
+  for (const [name, evaluation] of Object.entries(e.eval))
+    add(evaluation.type !== 'knn', `eval.${name}`, `a ${evaluation.type} evaluation`)
+  for (const [name, picture] of Object.entries(e.visualize))
+    add(true, `visualize.${name}`, `a ${picture.type} picture`)
+  add(e.optimize.precision === 'bf16', 'optimize.precision', 'bf16')
+  add(e.optimize.recompute === 'auto', 'optimize.recompute', '`recompute = auto`')
+  add(
+    e.hardware.ranks > 1,
+    e.hardware.gpus !== null ? 'hardware.gpus' : 'hardware.ranks',
+    'training on several ranks',
+  )
+  add(e.hardware.semantics === 'global', 'hardware.semantics', '`semantics = global`')
+  add(e.hardware.engine === 'torchrun', 'hardware.engine', 'the torchrun engine')
+  for (const [name, source] of Object.entries(e.sources)) {
+    add(!executableSources.includes(source.type), `sources.${name}`, `a source of type ${source.type}`)
+    add(source.channels !== 3, `sources.${name}.channels`, `images of ${source.channels} channels`)
+  }
+  for (const name of Object.keys(e.curations)) add(true, `curations.${name}`, 'a curation')
+  return found
+}
+
+const executableSources: readonly string[] = ['folder', 'idx', 'mnist']
+
+/** DINO0890: a warning here, an error for whoever wants to run it. */
+export const executable: Rule = (context) => {
+  for (const { path, what } of notYet(context.e)) {
+    const { at } = blame(context, [path, path.split('.').slice(0, 2).join('.')])
+    context.report.giveOnce(`DINO0890 ${what}`, 'DINO0890', at, { what })
+  }
+}
+
+/** What stops a run of the experiment before it starts: no data, or something that only later versions execute. */
+export function refusals(e: ResolvedExperiment): Diagnostic[] {
+  const at = (path: string) =>
+    e.provenance[path]?.at ?? e.provenance[path.split('.').slice(0, 2).join('.')]?.at ?? null
+  const found: Diagnostic[] = notYet(e).map(({ path, what }) => ({
+    ...diagnose('DINO0890', at(path), { what }),
+    severity: 'error',
+  }))
+  if (e.data === null)
+    found.push(
+      diagnose(
+        'DINO0518',
+        null,
+        { experiment: e.name },
+        {
+          help: ['write `data { train = photos }` with `source photos: folder { path = "..." }`'],
+        },
+      ),
+    )
+  return found
+}
