@@ -10,7 +10,7 @@ import { buildPlan } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
 import { type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
-import { measure } from './plan/measure.js'
+import { measureWork } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
 import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
 import type { SourceHost } from './resolve/host.js'
@@ -81,17 +81,26 @@ export function planVariant(
   target: CompileTarget,
   trainingImages: number | null,
 ): VariantCost {
-  return variantCost(experiment, planPhases(experiment, target), trainingImages)
+  return variantCost(experiment, planPhases(experiment, target, { figuresOnly: true }), trainingImages)
 }
 
-function planPhases(experiment: ResolvedExperiment, target: CompileTarget): PlannedPhase[] {
-  return experiment.schedule.phases.map((phase) => planPhase(experiment, phase, target))
+function planPhases(
+  experiment: ResolvedExperiment,
+  target: CompileTarget,
+  options: Pick<PassOptions, 'figuresOnly'> = {},
+): PlannedPhase[] {
+  return experiment.schedule.phases.map((phase) => planPhase(experiment, phase, target, options))
 }
 
-function planPhase(experiment: ResolvedExperiment, phase: Phase, target: CompileTarget): PlannedPhase {
+function planPhase(
+  experiment: ResolvedExperiment,
+  phase: Phase,
+  target: CompileTarget,
+  options: Pick<PassOptions, 'figuresOnly'>,
+): PlannedPhase {
   const images = imagesPerMicroBatch(experiment)
   const lowered = lowerTrainStep(experiment, phase, images)
-  const { module } = optimizePhase(experiment, lowered, target)
+  const { module } = optimizePhase(experiment, lowered, target, options)
   const step = describeStep(experiment, phase, images)
   const expected = expectedRows(step)
   const work = modelFlops(lowered, expected)
@@ -103,7 +112,7 @@ function planPhase(experiment: ResolvedExperiment, phase: Phase, target: Compile
     module,
     plan: buildPlan(module, target, { images, modelFlopsPerStep }),
     modelFlops: work,
-    executedFlops: measure(module).executedFlops,
+    executedFlops: measureWork(module).executedFlops,
     groups: [step.global, ...(step.local === null ? [] : [step.local])].map((crop) => ({
       name: crop.group,
       count: crop.count,
@@ -119,7 +128,7 @@ export function optimizePhase(
   experiment: ResolvedExperiment,
   lowered: Module,
   target: CompileTarget,
-  options: Pick<PassOptions, 'afterPass' | 'measure' | 'verifyEach'> = {},
+  options: Pick<PassOptions, 'afterPass' | 'measure' | 'verifyEach' | 'figuresOnly'> = {},
 ): { module: Module; trace: readonly PassEffect[] } {
   const { pack, fuse, recompute } = experiment.optimize
   return optimize(lowered, {
