@@ -13,7 +13,7 @@ import * as t from './tokens.js'
 export interface Balanced {
   /** The same tokens with every brace in a pair: braces too many left out, missing ones put in (`isVirtual`). */
   readonly tokens: Tokens
-  /** `}` that close nothing. */
+  /** Braces that were left out: `{` that open nothing, `}` that close nothing. */
   readonly tooMany: readonly IToken[]
 }
 
@@ -46,17 +46,59 @@ interface Open {
 /**
  * Pairs braces. Where they do not balance, indentation tells which block lacks one or has one too many: a block ends
  * before the first line that is not indented deeper than its header. Balanced braces are left alone, however the
- * text is indented, unless a header without its `{` shows that they balance by accident.
+ * text is indented, unless several lines and a header without its `{` show that they balance by accident.
  */
 export function balance(tokens: Tokens): Balanced {
   const inImport = importBraces(tokens)
-  const surplus = count(tokens, inImport)
-  const free = repair(tokens, inImport, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
-  const trusted = free.oddities === 0 && free.repairs <= (surplus === 'balanced' ? 0 : Math.abs(surplus)) + 4
-  if (surplus === 'balanced') return trusted && free.lostOpeners > 0 ? free : { tokens, tooMany: [] }
-  // As few repairs as the numbers of braces ask for, if the result agrees with the indentation.
-  const few = repair(tokens, inImport, Math.max(0, surplus), Math.max(0, -surplus))
-  return few.oddities > 0 && trusted ? free : few
+  const whole = { start: 0, end: tokens.length }
+  const few = leastRepair(tokens, inImport, whole)
+  if (few.oddities === 0) return few
+  // Statements at the left margin begin afresh, so that a brace is looked for where it is missing.
+  const parts = margins(tokens).map((region) => bestRepair(tokens, inImport, region))
+  const oddities = parts.reduce((sum, part) => sum + part.oddities, 0)
+  const repairs = parts.reduce((sum, part) => sum + part.repairs, 0)
+  const lostOpeners = parts.reduce((sum, part) => sum + part.lostOpeners, 0)
+  const surplus = count(tokens, inImport, whole)
+  const trusted =
+    surplus === 'balanced'
+      ? few.oddities > 1 && oddities === 0 && lostOpeners > 0
+      : repairs <= Math.abs(surplus) + 8
+  if (!trusted || oddities >= few.oddities) return few
+  return { tokens: parts.flatMap((part) => part.tokens), tooMany: parts.flatMap((part) => part.tooMany) }
+}
+
+/** Token indices of a part of the file, the end exclusive. */
+interface Region {
+  readonly start: number
+  readonly end: number
+}
+
+/** The parts of the file that begin with a statement at the left margin. */
+function margins(tokens: Tokens): Region[] {
+  const starts = [0]
+  for (let i = 1; i < tokens.length - 1; i++) {
+    const atMargin = tokens[i]!.startColumn === 1 && tokens[i]!.tokenType !== t.RCurly
+    if (atMargin && onNewLine(tokens, i) && startsStatement(tokens, i)) starts.push(i)
+  }
+  return starts.map((start, k) => ({ start, end: starts[k + 1] ?? tokens.length }))
+}
+
+/** As few repairs as the numbers of braces ask for. */
+function leastRepair(tokens: Tokens, inImport: ReadonlySet<number>, region: Region): Repaired {
+  const surplus = count(tokens, inImport, region)
+  if (surplus === 'balanced') return repair(tokens, inImport, region, 0, 0)
+  return repair(tokens, inImport, region, Math.max(0, surplus), Math.max(0, -surplus))
+}
+
+/** The fewest repairs, or a few more if only those agree with the indentation. */
+function bestRepair(tokens: Tokens, inImport: ReadonlySet<number>, region: Region): Repaired {
+  const surplus = count(tokens, inImport, region)
+  const few = leastRepair(tokens, inImport, region)
+  if (few.oddities === 0) return few
+  const free = repair(tokens, inImport, region, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+  if (free.oddities > 0) return few
+  if (surplus === 'balanced') return few.oddities > 1 && free.lostOpeners > 0 ? free : few
+  return free.repairs <= Math.abs(surplus) + 4 ? free : few
 }
 
 interface Repaired extends Balanced {
@@ -67,8 +109,17 @@ interface Repaired extends Balanced {
   readonly oddities: number
 }
 
-/** Pairs braces by indentation, with at most `missing` braces put in and `extra` left out (or openers put in). */
-function repair(tokens: Tokens, inImport: ReadonlySet<number>, missing: number, extra: number): Repaired {
+/**
+ * Pairs braces by indentation. `missing` says how many more `{` than `}` may be evened out (by putting in `}`, or
+ * leaving out `{`), `extra` how many more `}` than `{`.
+ */
+function repair(
+  tokens: Tokens,
+  inImport: ReadonlySet<number>,
+  region: Region,
+  missing: number,
+  extra: number,
+): Repaired {
   const result: IToken[] = []
   const tooMany: IToken[] = []
   const stack: Open[] = []
@@ -77,6 +128,7 @@ function repair(tokens: Tokens, inImport: ReadonlySet<number>, missing: number, 
   let oddities = 0
   let indent = 1
   let depth = 0
+  let sawEquals = false
   /** Index of the token before which a lost `{` goes in. */
   let lostBefore = -1
 
@@ -86,16 +138,19 @@ function repair(tokens: Tokens, inImport: ReadonlySet<number>, missing: number, 
     missing--
     repairs++
   }
+  const leaveOut = (token: IToken) => {
+    tooMany.push(token)
+    repairs++
+  }
 
-  tokens.forEach((token, i) => {
+  for (let i = region.start; i < region.end; i++) {
+    const token = tokens[i]!
+    const type = token.tokenType
     const leading = onNewLine(tokens, i)
     const column = token.startColumn!
-    const closesBlock = token.tokenType === t.RCurly && !inImport.has(i)
-    if (token.tokenType === t.EndOfFile) {
-      while (stack.length > 0) close()
-      result.push(token)
-      return
-    }
+    const isBrace = !inImport.has(i)
+    const closesBlock = type === t.RCurly && isBrace
+    if (type === t.EndOfFile) break
     const starts = leading && startsStatement(tokens, i)
     if (starts) depth = 0
     if (leading && depth === 0) {
@@ -107,32 +162,30 @@ function repair(tokens: Tokens, inImport: ReadonlySet<number>, missing: number, 
       }
       indent = column
     }
+    if ((leading && depth === 0) || type === t.Comma || type === t.RCurly) sawEquals = false
     if (closesBlock) {
       if (leading)
-        while (
-          missing > 0 &&
-          stack.length > 0 &&
-          stack.at(-1)!.indent > column &&
-          stack.some((b) => b.indent === column)
-        )
+        while (missing > 0 && stack.length > 0 && stack.at(-1)!.indent > column && isIndentOf(stack, column))
           close()
       const top = stack.at(-1)
-      const surplusHere =
-        !top ||
-        (extra > 0 &&
-          (leading ? top.indent < column : top.line < token.startLine! && closedLater(tokens, i, top)))
-      if (surplusHere) {
-        tooMany.push(token)
+      if (!top || (extra > 0 && closesNothing(tokens, i, stack))) {
         extra--
-        repairs++
-        return
+        leaveOut(token)
+        continue
       }
       if (leading && top.indent !== column) oddities++
       stack.pop()
-    } else if (token.tokenType === t.LCurly && !inImport.has(i))
+    } else if (type === t.LCurly && isBrace) {
+      if (missing > 0 && (sawEquals || opensNothing(tokens, i))) {
+        missing--
+        leaveOut(token)
+        continue
+      }
       stack.push({ indent, line: token.startLine! })
-    else if (isOpener(token)) depth++
+    } else if (isOpener(token)) depth++
     else if (isCloser(token)) depth = Math.max(0, depth - 1)
+    else if (type === t.Equals && depth === 0) sawEquals = true
+    if (type === t.LCurly) sawEquals = false
     if (extra > 0 && lostBefore < 0) lostBefore = lostBraceOnLine(tokens, i, stack.at(-1))
     result.push(token)
     if (lostBefore === i + 1) {
@@ -143,8 +196,72 @@ function repair(tokens: Tokens, inImport: ReadonlySet<number>, missing: number, 
       lostOpeners++
       lostBefore = -1
     }
-  })
+  }
+  while (stack.length > 0) close()
+  const last = tokens[region.end - 1]!
+  if (last.tokenType === t.EndOfFile) result.push(last)
   return { tokens: result, tooMany, repairs, lostOpeners, oddities }
+}
+
+const isIndentOf = (stack: readonly Open[], column: number) => stack.some((open) => open.indent === column)
+
+/** Behind these no header stands, and before these no statement. */
+const beforeNoBlock: ReadonlySet<unknown> = new Set([
+  t.Equals,
+  t.Comma,
+  t.LParen,
+  t.LSquare,
+  t.Colon,
+  t.Dot,
+  t.DotDot,
+  t.ArrowTo,
+  t.PipeTo,
+  t.Plus,
+  t.Minus,
+  t.Star,
+  t.Slash,
+])
+const atNoStatement: ReadonlySet<unknown> = new Set([
+  t.Equals,
+  t.Colon,
+  t.RParen,
+  t.RSquare,
+  t.Dot,
+  t.DotDot,
+  t.ArrowTo,
+  t.PipeTo,
+  t.Star,
+  t.Slash,
+  t.ExtendsWord,
+  t.WhereWord,
+])
+
+/** `weights = { "a.safetensors"`, `embed {{`, `urls { = "a"`: a `{` that no header leads to, or no statement follows. */
+function opensNothing(tokens: Tokens, i: number): boolean {
+  const previous = tokens[i - 1]?.tokenType
+  if (i === 0 || previous === t.LCurly) return true
+  // a `{` at the end of its line most likely opens a block, whatever else is wrong there
+  if (onNewLine(tokens, i + 1)) return previous === t.Equals
+  if (atNoStatement.has(tokens[i + 1]!.tokenType) && !onNewLine(tokens, i + 2)) return true
+  return !onNewLine(tokens, i) && beforeNoBlock.has(previous)
+}
+
+/** Whether indentation, or the rest of the line, says that the `}` at `i` is one too many. */
+function closesNothing(tokens: Tokens, i: number, stack: readonly Open[]): boolean {
+  const token = tokens[i]!
+  const top = stack.at(-1)!
+  if (onNewLine(tokens, i)) return top.indent < token.startColumn!
+  if (top.line < token.startLine!) return closedLater(tokens, i, top)
+  // `local { count = 8 } , size = 98px }`: the last `}` of the line is the one that was meant
+  let open = stack.filter((o) => o.line === token.startLine).length - 1
+  const end = lineEnd(tokens, i)
+  for (let j = i + 1; j < end; j++) {
+    if (tokens[j]!.tokenType === t.LCurly) open++
+    else if (tokens[j]!.tokenType === t.RCurly && --open < 0) return true
+  }
+  // `curation lvd { }` with deeper lines below, and a `}` of its own behind them
+  const next = tokens[end]
+  return next !== undefined && next.startColumn! > top.indent && closedLater(tokens, i, top)
 }
 
 /** The braces of imports are brackets: they end with their statement, whatever blocks do. */
@@ -167,15 +284,15 @@ function importBraces(tokens: Tokens): ReadonlySet<number> {
 }
 
 /** Openers minus closers; `balanced` where they also come in an order that pairs them. */
-function count(tokens: Tokens, inImport: ReadonlySet<number>): number | 'balanced' {
+function count(tokens: Tokens, inImport: ReadonlySet<number>, region: Region): number | 'balanced' {
   let depth = 0
   let below = false
-  tokens.forEach((token, i) => {
-    if (inImport.has(i)) return
-    if (token.tokenType === t.LCurly) depth++
-    else if (token.tokenType === t.RCurly) depth--
+  for (let i = region.start; i < region.end; i++) {
+    if (inImport.has(i)) continue
+    if (tokens[i]!.tokenType === t.LCurly) depth++
+    else if (tokens[i]!.tokenType === t.RCurly) depth--
     if (depth < 0) below = true
-  })
+  }
   return depth === 0 && !below ? 'balanced' : depth
 }
 
@@ -191,8 +308,10 @@ function isHeaderWithoutBrace(tokens: Tokens, i: number): boolean {
   if (tokens[i]!.tokenType !== t.Name) return false
   const end = lineEnd(tokens, i)
   for (let j = i; j < end; j++) {
-    const type = tokens[j]!.tokenType
-    if (!isWord(tokens[j]!) && type !== t.Colon && type !== t.Dot) return false
+    const { tokenType: type, image } = tokens[j]!
+    // an unclosed text may have swallowed the brace
+    const swallowed = type === t.TextLiteral && image.trimEnd().endsWith('{')
+    if (!isWord(tokens[j]!) && type !== t.Colon && type !== t.Dot && !swallowed) return false
   }
   const next = tokens[end]
   if (!next || next.tokenType === t.EndOfFile || next.tokenType === t.LCurly) return false

@@ -9,7 +9,7 @@ export type Tokens = readonly IToken[]
 
 /** Whether a line break stands between a token and the one before it (one inside a comment counts). */
 export function onNewLine(tokens: Tokens, i: number): boolean {
-  return i === 0 || tokens[i]!.startLine! > tokens[i - 1]!.endLine!
+  return i === 0 || i >= tokens.length || tokens[i]!.startLine! > tokens[i - 1]!.endLine!
 }
 
 const starters: ReadonlySet<unknown> = new Set([t.ImportWord, t.ParamWord, t.DropWord])
@@ -101,7 +101,8 @@ export function extent(tokens: Tokens, start: number): Extent {
       if (stack.length === 0) {
         if (next) faultEnd = i
         else if (end < 0) end = i
-      } else if (next && tokens[i + 1]!.tokenType !== t.RCurly) commas.push({ at: i, opener: stack.at(-1)! })
+      } else if (next && !onNewLine(tokens, i + 1) && tokens[i + 1]!.tokenType !== t.RCurly)
+        commas.push({ at: i, opener: stack.at(-1)! })
     } else if (isOpener(token) || importBrace) stack.push(i)
     else if (isCloser(token)) {
       const at = stack.findLastIndex((s) => openers.get(tokens[s]!.tokenType) === token.tokenType)

@@ -35,6 +35,8 @@ export interface Lexed {
 }
 
 export interface LexicalFault {
+  /** Faults of braces (braces.ts) stand in the same list; a fault of the grammar in their statement hides them. */
+  readonly kind: 'character' | 'brace'
   readonly diagnostic: Diagnostic
   /** The whole of the faulty token, of which the diagnostic may show a part. */
   readonly span: Span
@@ -60,7 +62,7 @@ export function lex(text: string, file: string): Lexed {
   for (const token of raw.tokens) {
     const span = tokenSpan(token, file)
     const fault = (diagnostic: Diagnostic, swallowed = '') =>
-      faults.push({ diagnostic, span, image: token.image, swallowed })
+      faults.push({ kind: 'character', diagnostic, span, image: token.image, swallowed })
     switch (token.tokenType) {
       case Stray: {
         // a run of them (`&&`) is one fault

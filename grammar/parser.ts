@@ -1,27 +1,17 @@
 import type { IToken } from 'chevrotain'
 import { diagnose } from '../diagnostics/catalogue.js'
 import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
-import type {
-  Assignment,
-  Block,
-  Drop,
-  Import,
-  Item,
-  Name,
-  Param,
-  Path,
-  SourceFile,
-  Statement,
-  Text,
-} from './ast.js'
+import type { Assignment, Block, Comment, Drop, Import, Item, Param, SourceFile, Statement } from './ast.js'
+import { braceTooMany, notClosed, openerBelow, openerMissing } from './brace-faults.js'
 import { balance, isVirtual } from './braces.js'
 import { explain, type StatementKind } from './faults.js'
-import { type Extent, extent, onNewLine, type Tokens } from './layout.js'
+import { guess, guessHeader, poison } from './guess.js'
+import { type Extent, extent, isOpener, onNewLine, startsStatement, type Tokens } from './layout.js'
 import { type LexicalFault, lex } from './lexer.js'
 import { conditionInValue, settleCondition } from './nested.js'
-import { after, join, tokenSpan } from './spans.js'
+import { isHarmless, PendingFaults } from './pending-faults.js'
+import { join, tokenSpan } from './spans.js'
 import { type Header, StatementParser } from './statement-parser.js'
-import { readText } from './text.js'
 import * as t from './tokens.js'
 
 export interface Parsed {
@@ -29,6 +19,9 @@ export interface Parsed {
   /** DINO00xx and DINO01xx, in the order of the text, at most one for each statement. */
   readonly diagnostics: Diagnostic[]
 }
+
+/** Blocks and brackets deeper than this are refused: nobody reads them, and recursion has an end. */
+const deepest = 100
 
 const grammar = new StatementParser()
 
@@ -41,12 +34,20 @@ export function parse(text: string, file: string): Parsed {
   const { tokens, comments, faults } = lex(text, file)
   const whole = wholeSpan(text, file)
   const balanced = balance([...tokens, endOfFile(whole)])
-  const reader = new FileReader(balanced.tokens, faults, file)
-  const { statements, incomplete } = reader.body(true, false)
-  reader.reportBracesTooMany(balanced.tooMany)
+  const all = [...faults, ...balanced.tooMany.map((token) => braceTooMany(token, file))]
+  const reader = new FileReader(
+    balanced.tokens,
+    comments,
+    all.sort((a, b) => a.span.start - b.span.start),
+    file,
+  )
+  const { statements, incomplete } = reader.body(0, false)
+  const confused = linesOfUnpairedQuotes(tokens, faults)
   return {
     file: { file, text, items: statements as Item[], comments, span: whole, incomplete },
-    diagnostics: reader.diagnostics.sort((a, b) => a.primary!.span.start - b.primary!.span.start),
+    diagnostics: reader.diagnostics
+      .filter((d) => d.code === 'DINO0002' || !confused.has(d.primary!.span.startLine))
+      .sort((a, b) => a.primary!.span.start - b.primary!.span.start),
   }
 }
 
@@ -59,16 +60,17 @@ interface Body {
 class FileReader {
   readonly diagnostics: Diagnostic[] = []
   private at = 0
-  private nextFault = 0
-  /** Unclosed texts and comments that swallowed a brace, by offset: each explains one brace that is missing. */
-  private readonly swallowed: LexicalFault[]
+  private readonly pending: PendingFaults
+  /** Offsets of `{` that belong to faulty statements: each may have taken the `}` of a block around it. */
+  private readonly strayOpeners: number[] = []
 
   constructor(
     private readonly tokens: Tokens,
-    private readonly faults: readonly LexicalFault[],
+    private readonly comments: readonly Comment[],
+    faults: readonly LexicalFault[],
     private readonly file: string,
   ) {
-    this.swallowed = faults.filter((fault) => /[{}]/.test(fault.swallowed))
+    this.pending = new PendingFaults(faults, tokens)
     grammar.file = file
   }
 
@@ -80,58 +82,63 @@ class FileReader {
     return tokenSpan(this.tokens[index]!, this.file)
   }
 
-  /** Statements up to the `}` that closes the body, or the end of the file; neither is consumed. */
-  body(top: boolean, silent: boolean): Body {
+  private give(diagnostic: Diagnostic | null | undefined, silent: boolean): void {
+    if (diagnostic && !silent) this.diagnostics.push(diagnostic)
+  }
+
+  /** Statements up to the `}` that closes the body, or the end of the file; neither is consumed. Level 0 is the file. */
+  body(level: number, silent: boolean): Body {
     const statements: (Item | Statement)[] = []
     let incomplete = false
     let separable = false
+    /** A lone word, or a param that broke off: the next line is most likely its other half. */
+    let halved = false
     for (;;) {
-      incomplete = this.faultsOnLinesBefore(this.token, silent) || incomplete
-      if (this.token.tokenType === t.EndOfFile) break
-      if (this.token.tokenType === t.RCurly) {
-        if (!top) break
-        this.at++
-      } else if (this.token.tokenType === t.Comma) {
-        if (!separable || onNewLine(this.tokens, this.at)) this.commaTooMany(silent)
+      let line = -1
+      for (const fault of this.pending.before(this.at)) {
+        if (fault.span.startLine !== line && !this.isExplained(fault)) this.give(fault.diagnostic, silent)
+        line = fault.span.startLine
+        incomplete = incomplete || !isHarmless(fault)
+      }
+      if (this.token.tokenType === t.EndOfFile || (this.token.tokenType === t.RCurly && level > 0)) break
+      if (this.token.tokenType === t.RCurly) this.at++
+      else if (this.token.tokenType === t.Comma) {
+        if (!separable || onNewLine(this.tokens, this.at)) this.commasTooMany(silent)
         else this.at++
         separable = false
       } else {
-        const result = this.statement(top, silent)
-        if (result.statement) statements.push(...result.statement)
+        const result = this.statement(level, silent, halved)
+        statements.push(...result.statements)
         incomplete = incomplete || result.incomplete
+        halved = result.halved
         separable = true
       }
     }
     return { statements, incomplete }
   }
 
-  private commaTooMany(silent: boolean): void {
+  private commasTooMany(silent: boolean): void {
     const span = this.span(this.at)
-    const lexical = this.takeFaults(span.end)
+    const { character } = this.pending.takeUntil(span.end)
     while (this.token.tokenType === t.Comma) this.at++
-    if (silent) return
-    if (lexical) this.diagnostics.push(lexical.diagnostic)
-    else
-      this.diagnostics.push(
-        diagnose(
-          'DINO0108',
-          span,
-          { where: 'before' },
-          {
-            help: ['delete it: a comma stands between two statements, or behind the last one'],
-            fixes: [{ title: 'delete the comma', span, replacement: '' }],
-          },
-        ),
-      )
+    const comma = diagnose(
+      'DINO0108',
+      span,
+      { where: 'before' },
+      {
+        help: ['delete it: a comma stands between two statements, or behind the last one'],
+        fixes: [{ title: 'delete the comma', span, replacement: '' }],
+      },
+    )
+    this.give(character?.diagnostic ?? comma, silent)
   }
 
-  private statement(
-    top: boolean,
-    silent: boolean,
-  ): { statement: (Item | Statement)[] | null; incomplete: boolean } {
+  private statement(level: number, silent: boolean, halved: boolean): Read {
     const cut = extent(this.tokens, this.at)
     const kind = this.kindOf(cut)
-    return kind === 'header' ? this.block(cut, top, silent) : this.simple(kind, cut, top, silent)
+    return kind === 'header'
+      ? this.block(cut, level, silent, halved)
+      : this.simple(kind, cut, level, silent, halved)
   }
 
   private kindOf(cut: Extent): StatementKind {
@@ -151,61 +158,76 @@ class FileReader {
   private simple(
     kind: Exclude<StatementKind, 'header'>,
     cut: Extent,
-    top: boolean,
+    level: number,
     silent: boolean,
-  ): { statement: (Item | Statement)[] | null; incomplete: boolean } {
-    const runsIntoBrace = cut.brace !== null && cut.end === cut.brace
-    grammar.input = this.tokens.slice(cut.start, cut.end) as IToken[]
-    const parsed = this.read(kind)
-    const error = grammar.errors[0]
-    let fault: Diagnostic | null = null
-    if (error)
-      fault = explain({ kind, error, tokens: this.tokens, extent: cut, end: cut.end, file: this.file })
-    else if (runsIntoBrace)
-      fault = diagnose(
-        'DINO0107',
-        this.span(cut.end),
-        { expected: 'a comma or a new line', found: '`{`' },
-        {
-          help: ['a block has no `=` before its `{`'],
-        },
-      )
-    else if (parsed.kind === 'assignment' || parsed.kind === 'param') fault = conditionInValue(parsed.value)
+    halved: boolean,
+  ): Read {
+    const top = level === 0
+    const { parsed, fault } = this.parsed(kind, cut)
     const end = fault ? cut.faultEnd : cut.end
-    const lexical = this.takeFaults(this.faultLimit(end))
+    const { character, brace } = this.pending.take(end)
     this.at = end
-    const rest: (Item | Statement)[] = []
-    if (fault && cut.brace === end) rest.push(...this.bodyOfFault(cut))
-    const misplaced = fault || lexical ? null : this.misplaced(kind, cut, top)
-    const reported = lexical?.diagnostic ?? fault ?? misplaced
-    if (reported && !silent) this.diagnostics.push(reported)
-    if (misplaced) return { statement: null, incomplete: false }
+    const misplaced = fault || character ? null : this.misplaced(kind, cut, top)
+    const hidden = silent || (misplaced !== null && halved)
+    this.give(character?.diagnostic ?? fault ?? misplaced ?? this.unexplained(brace)?.diagnostic, hidden)
+    const rest = fault && cut.brace === end ? this.bodyOfFault(cut, level) : []
+    if (misplaced) return { statements: [], incomplete: false, halved: false }
     if (fault) {
-      const guess = this.guess(kind, cut)
-      const fits =
-        guess &&
-        (top
-          ? guess.kind === 'import' || guess.kind === 'param'
-          : guess.kind !== 'import' && guess.kind !== 'param')
-      return { statement: fits ? [guess, ...rest] : rest, incomplete: !fits }
+      const guessed = guess(kind, this.tokens, cut.start, cut.end, this.file)
+      const fits = guessed && top === (guessed.kind === 'import' || guessed.kind === 'param')
+      return {
+        statements: fits ? [guessed, ...rest] : rest,
+        incomplete: !fits,
+        halved: this.isHalf(kind, cut, end),
+      }
     }
-    const whole = lexical ? poison(parsed, lexical) : parsed
-    return { statement: whole && [whole], incomplete: whole === null }
+    const whole = character && parsed ? poison(parsed, character) : parsed
+    return { statements: whole ? [whole] : [], incomplete: whole === null, halved: false }
   }
 
-  private read(kind: Exclude<StatementKind, 'header'>): Import | Param | Drop | Assignment {
-    switch (kind) {
-      case 'import':
-        return grammar.importItem()
-      case 'param':
-        return grammar.paramItem()
-      case 'drop':
-        return grammar.drop()
-      case 'assignment':
-        return grammar.assignment()
-      default:
-        return kind satisfies never
+  private parsed(
+    kind: Exclude<StatementKind, 'header'>,
+    cut: Extent,
+  ): { parsed: Import | Param | Drop | Assignment | null; fault: Diagnostic | null } {
+    const deep = this.tooDeep(cut.start, cut.end)
+    if (deep) return { parsed: null, fault: deep }
+    grammar.input = this.tokens.slice(cut.start, cut.end) as IToken[]
+    const parsed = read(kind)
+    const error = grammar.errors[0]
+    if (error) {
+      const refused = { kind, error, tokens: this.tokens, extent: cut, end: cut.end, file: this.file }
+      return { parsed: null, fault: explain(refused) }
     }
+    if (cut.brace !== null && cut.end === cut.brace) {
+      const found = { expected: 'a comma or a new line', found: '`{`' }
+      return {
+        parsed,
+        fault: diagnose('DINO0107', this.span(cut.end), found, {
+          help: ['a block has no `=` before its `{`'],
+        }),
+      }
+    }
+    const valued = parsed.kind === 'assignment' || parsed.kind === 'param'
+    return { parsed, fault: valued ? conditionInValue(parsed.value) : null }
+  }
+
+  /** Whether a faulty statement broke off at its line's end in a way that leaves another half on the next line. */
+  private isHalf(kind: StatementKind, cut: Extent, end: number): boolean {
+    if (kind === 'param' || kind === 'import') return true
+    const oneWord = cut.end === cut.start + 1 && cut.end === end
+    return oneWord || this.tokens.slice(cut.start, end).some((token) => clauses.has(token.tokenType))
+  }
+
+  private tooDeep(start: number, end: number): Diagnostic | null {
+    let depth = 0
+    for (let i = start; i < end; i++) {
+      const type = this.tokens[i]!.tokenType
+      if (isOpener(this.tokens[i]!) || type === t.NotWord) depth++
+      else if (type === t.RParen || type === t.RSquare) depth--
+      else if (type === t.Comma) continue
+      if (depth > deepest) return diagnose('DINO0118', this.span(i), { what: 'brackets', deepest })
+    }
+    return null
   }
 
   private misplaced(kind: Exclude<StatementKind, 'header'>, cut: Extent, top: boolean): Diagnostic | null {
@@ -213,40 +235,60 @@ class FileReader {
     if (atTop === top) return null
     const span = join(this.span(cut.start), this.span(Math.max(cut.start, cut.end - 1)))
     const what = kind === 'assignment' ? 'a field' : kind === 'import' ? 'an import' : `a \`${kind}\``
-    return atTop
-      ? diagnose(
-          'DINO0117',
-          span,
-          { what, place: 'inside a block' },
-          {
-            help: [`move it to the top level of the file, outside every \`{ }\``],
-          },
-        )
-      : diagnose(
-          'DINO0117',
-          span,
-          { what, place: 'outside every block' },
-          {
-            help: [
-              'put it inside the experiment that it belongs to',
-              'only `import`, `param` and blocks stand at the top level',
-            ],
-          },
-        )
+    const place = atTop ? 'inside a block' : 'outside every block'
+    const help = atTop
+      ? ['move it to the top level of the file, outside every `{ }`']
+      : ['put it inside the experiment that it belongs to']
+    const notes = atTop ? [] : ['only `import`, `param` and blocks stand at the top level of a file']
+    return diagnose('DINO0117', span, { what, place }, { notes, help })
   }
 
-  private block(
-    cut: Extent,
-    top: boolean,
-    silent: boolean,
-  ): { statement: (Item | Statement)[] | null; incomplete: boolean } {
+  private block(cut: Extent, level: number, silent: boolean, halved: boolean): Read {
     const open = cut.brace!
-    const braceOnNextLine = onNewLine(this.tokens, open) && open > cut.start && cut.unclosed.length === 0
-    grammar.input = this.tokens.slice(cut.start, open) as IToken[]
-    let header: Header | null = null
-    let fault: Diagnostic | null = null
-    if (open === cut.start)
-      fault = diagnose(
+    const lostOpener = isVirtual(this.tokens[open]!)
+    const { header, fault } = this.header(cut)
+    const { character, brace } = lostOpener
+      ? this.pending.take(open)
+      : this.pending.takeUntil(this.span(open).start)
+    const faulty = fault !== null || character !== null
+    const aside =
+      lostOpener && !fault
+        ? openerMissing(this.tokens, cut, open, this.file)
+        : onNewLine(this.tokens, open) && header && cut.unclosed.length === 0
+          ? openerBelow(this.tokens, cut, header.headerSpan, this.file)
+          : null
+    // the second half of a header that broke off on the line above
+    const second = halved && (fault !== null || cut.end === cut.start + 1)
+    const hidden = silent || (second && !character)
+    this.give(character?.diagnostic ?? fault ?? aside ?? this.unexplained(brace)?.diagnostic, hidden)
+    const poisoned = faulty || second
+    this.at = open + 1
+    const inner = this.inner(level + 1, silent || poisoned)
+    const close = this.at - 1
+    if (isVirtual(this.tokens[close]!)) {
+      if (!faulty && !this.isBraceTaken(open, close))
+        this.give(notClosed(this.tokens, cut, close, this.file), false)
+    } else if (faulty) this.strayOpeners.push(this.span(open).start)
+    if (fault && open === cut.start) this.skipRest(level)
+
+    const known = poisoned ? guessHeader(this.tokens, cut.start, open, this.file) : header
+    if (!known) return { statements: [], incomplete: true, halved: false }
+    const span = join(this.span(cut.start), this.span(close))
+    const block: Block = {
+      ...known,
+      kind: 'block',
+      body: blockBody(inner),
+      span,
+      poisoned,
+      incomplete: inner.incomplete,
+    }
+    return { statements: [block], incomplete: false, halved: false }
+  }
+
+  private header(cut: Extent): { header: Header | null; fault: Diagnostic | null } {
+    const open = cut.brace!
+    if (open === cut.start) {
+      const fault = diagnose(
         'DINO0105',
         this.span(open),
         { found: '`{`' },
@@ -255,324 +297,163 @@ class FileReader {
           help: ['write the kind of the block before its `{`, on the same line'],
         },
       )
-    else {
-      header = grammar.header()
-      const error = grammar.errors[0]
-      if (error)
-        fault = explain({
-          kind: 'header',
-          error,
-          tokens: this.tokens,
-          extent: cut,
-          end: open,
-          file: this.file,
-        })
-      else if (header.where) {
-        const settled = settleCondition(header.where)
-        header = { ...header, where: settled.condition }
-        fault = settled.fault
+      return { header: null, fault }
+    }
+    const deep = this.tooDeep(cut.start, open)
+    if (deep) return { header: null, fault: deep }
+    grammar.input = this.tokens.slice(cut.start, open) as IToken[]
+    const header = grammar.header()
+    const error = grammar.errors[0]
+    if (error) {
+      const refused = {
+        kind: 'header',
+        error,
+        tokens: this.tokens,
+        extent: cut,
+        end: open,
+        file: this.file,
+      } as const
+      return { header: null, fault: explain(refused) }
+    }
+    if (!header.where) return { header, fault: null }
+    const { condition, fault } = settleCondition(header.where)
+    return { header: { ...header, where: condition }, fault }
+  }
+
+  /** The body behind a `{`, and its `}`. */
+  private inner(level: number, silent: boolean): Body {
+    if (level > deepest) {
+      this.give(diagnose('DINO0118', this.span(this.at - 1), { what: 'blocks', deepest }), silent)
+      for (let depth = 1; ; this.at++) {
+        if (this.token.tokenType === t.LCurly) depth++
+        else if (this.token.tokenType === t.RCurly && --depth === 0) break
       }
-      if (!fault && isVirtual(this.tokens[open]!)) fault = this.braceMissing(cut, open)
+      this.pending.takeUntil(this.span(this.at).start)
+      this.at++
+      return { statements: [], incomplete: true }
     }
-    const lexical = this.takeFaults(this.span(open).start)
-    const faulty = fault !== null || lexical !== null
-    const recovered = fault?.code === 'DINO0109' && isVirtual(this.tokens[open]!)
-    if (!faulty && braceOnNextLine)
-      fault = diagnose(
-        'DINO0109',
-        this.span(open),
-        { expected: `\`{\` on the line of its header`, found: 'it on a line of its own' },
-        {
-          label: 'move this up',
-          labels: [{ span: header!.headerSpan, message: 'the header' }],
-          help: [`write \`${textOf(this.tokens, cut.start, open)} {\``],
-        },
-      )
-    const reported = lexical?.diagnostic ?? fault
-    if (reported && !silent) this.diagnostics.push(reported)
-    this.at = open + 1
-    const inner = this.body(false, silent || (faulty && !recovered))
-    const close = this.at
+    const body = this.body(level, silent)
     if (this.token.tokenType === t.RCurly) this.at++
-    if (isVirtual(this.tokens[close]!) && !faulty && !this.isExplained(open, close, '}'))
-      this.notClosed(cut, open, close)
-    const poisoned = faulty && !recovered
-    if (poisoned || !header) header = this.guessHeader(cut.start, open)
-    if (!header) return { statement: null, incomplete: true }
-    const block: Block = {
-      ...header,
-      kind: 'block',
-      body: inner.statements.filter((s): s is Statement => s.kind !== 'import' && s.kind !== 'param'),
-      span: join(this.span(cut.start), this.span(close)),
-      poisoned,
-      incomplete: inner.incomplete,
-    }
-    return { statement: [block], incomplete: false }
+    return body
   }
 
   /** A fault has run into a `{`: what stands behind it is read over, silently, up to its `}`. */
-  private bodyOfFault(cut: Extent): Block[] {
+  private bodyOfFault(cut: Extent, level: number): Block[] {
     const open = this.at
     this.at++
-    const inner = this.body(false, true)
-    const close = this.at
-    if (this.token.tokenType === t.RCurly) this.at++
+    const inner = this.inner(level + 1, true)
+    const close = this.at - 1
+    if (!isVirtual(this.tokens[close]!)) this.strayOpeners.push(this.span(open).start)
+    this.skipRest(level)
     // `depth = 4 head dino { ... }`: the words before the brace are most likely a header that lost its comma
     let from = open
     while (from > cut.start && this.tokens[from - 1]!.tokenType === t.Name && !onNewLine(this.tokens, from))
       from--
-    const header = from < open && open - from <= 2 ? this.guessHeader(from, open) : null
+    const header = from < open && open - from <= 2 ? guessHeader(this.tokens, from, open, this.file) : null
     if (!header) return []
-    return [
-      {
-        ...header,
-        kind: 'block',
-        body: inner.statements.filter((s): s is Statement => s.kind !== 'import' && s.kind !== 'param'),
-        span: join(this.span(from), this.span(close)),
-        poisoned: true,
-        incomplete: true,
-      },
-    ]
+    const span = join(this.span(from), this.span(close))
+    return [{ ...header, kind: 'block', body: blockBody(inner), span, poisoned: true, incomplete: true }]
   }
 
-  private braceMissing(cut: Extent, open: number): Diagnostic {
-    const header = textOf(this.tokens, cut.start, open)
-    return diagnose(
-      'DINO0109',
-      after(this.span(open - 1)),
-      {
-        expected: `\`{\` after \`${header}\``,
-        found: onNewLine(this.tokens, open + 1) ? 'the end of the line' : t.showToken(this.tokens[open + 1]!),
-      },
-      {
-        help: [`write \`${header} {\``],
-        fixes: [{ title: 'insert `{`', span: after(this.span(open - 1)), replacement: ' {' }],
-      },
+  /** What follows a fault's `}` on its line still belongs to the fault, unless a statement begins there. */
+  private skipRest(level: number): void {
+    while (
+      this.token.tokenType !== t.Comma &&
+      !onNewLine(this.tokens, this.at) &&
+      !startsStatement(this.tokens, this.at)
+    ) {
+      const rest = extent(this.tokens, this.at)
+      this.pending.take(rest.faultEnd)
+      this.at = rest.faultEnd
+      if (rest.brace !== rest.faultEnd) return
+      this.at++
+      this.inner(level + 1, true)
+    }
+  }
+
+  /** Whether some other fault explains that the block between two tokens lacks its `}`. */
+  private isBraceTaken(open: number, close: number): boolean {
+    let next = close + 1
+    while (this.tokens[next] && isVirtual(this.tokens[next]!)) next++
+    const from = this.span(open).start
+    const to = this.tokens[next] ? this.span(next).start : Number.POSITIVE_INFINITY
+    const stray = this.strayOpeners.findIndex((offset) => offset > from && offset < to)
+    if (stray >= 0) this.strayOpeners.splice(stray, 1)
+    return stray >= 0 || this.pending.explains(from, to, '}') || this.isInComment(from, to)
+  }
+
+  /** A fault may turn the rest of its line into a comment: `"hf://...` without its first quote. */
+  private isInComment(from: number, to: number): boolean {
+    return this.comments.some(
+      ({ span, text }) =>
+        span.start > from &&
+        span.start < to &&
+        text.includes('}') &&
+        this.diagnostics.some((d) => d.primary?.span.startLine === span.startLine),
     )
   }
 
-  private notClosed(cut: Extent, open: number, close: number): void {
-    const header = textOf(this.tokens, cut.start, Math.min(open, cut.start + 2))
-    const next = this.tokens[close + 1]
-    const labels = [
-      {
-        span: after(this.span(close - 1)),
-        message:
-          next && next.tokenType !== t.EndOfFile
-            ? 'by its indentation the block ends here'
-            : 'the file ends here',
-      },
-    ]
-    this.diagnostics.push(
-      diagnose(
-        'DINO0101',
-        this.span(open),
-        { block: `\`${header} {\`` },
-        {
-          label: 'opened here',
-          labels,
-          help: ['write `}` where the block ends'],
-        },
-      ),
-    )
+  private unexplained(fault: LexicalFault | null): LexicalFault | null {
+    return fault && !this.isExplained(fault) ? fault : null
   }
 
-  reportBracesTooMany(tooMany: readonly IToken[]): void {
-    for (const token of tooMany) {
-      const span = tokenSpan(token, this.file)
-      const otherFault = this.diagnostics.some(
-        (d) => d.primary?.span.startLine === span.startLine || d.primary?.span.endLine === span.startLine,
-      )
-      if (otherFault || this.takeSwallowed(0, span.start, '{')) continue
-      this.diagnostics.push(
-        diagnose(
-          'DINO0102',
-          span,
-          {},
-          {
-            label: 'one too many',
-            help: ['delete it'],
-            fixes: [{ title: 'delete `}`', span, replacement: '' }],
-          },
-        ),
-      )
-    }
-  }
-
-  /** Whether an unclosed text or comment between two tokens hides the brace that is missing there. */
-  private isExplained(open: number, close: number, brace: string): boolean {
-    const next = this.tokens[close + 1]
-    const end = next ? this.span(close + 1).start : Number.POSITIVE_INFINITY
-    return this.takeSwallowed(this.span(open).start, end, brace)
-  }
-
-  private takeSwallowed(from: number, to: number, brace: string): boolean {
-    const at = this.swallowed.findIndex(
-      (f) => f.span.start >= from && f.span.start <= to && f.swallowed.includes(brace),
-    )
-    if (at < 0) return false
-    this.swallowed.splice(at, 1)
-    return true
-  }
-
-  /** Faults that stand alone on lines before a token: statements of their own, one diagnostic a line. */
-  private faultsOnLinesBefore(token: IToken, silent: boolean): boolean {
-    let any = false
-    let line = -1
-    for (; this.nextFault < this.faults.length; this.nextFault++) {
-      const fault = this.faults[this.nextFault]!
-      const belongsToToken =
-        token.tokenType !== t.EndOfFile &&
-        token.tokenType !== t.RCurly &&
-        fault.span.endLine >= token.startLine!
-      if (belongsToToken || fault.span.start >= token.startOffset) break
-      if (fault.span.startLine !== line && !silent) this.diagnostics.push(fault.diagnostic)
-      line = fault.span.startLine
-      any = any || !isHarmless(fault)
-    }
-    return any
-  }
-
-  /** Consumes the faults up to an offset and returns the first. */
-  private takeFaults(limit: number): LexicalFault | null {
-    const first = this.faults[this.nextFault]
-    if (!first || first.span.start >= limit) return null
-    while (this.nextFault < this.faults.length && this.faults[this.nextFault]!.span.start < limit)
-      this.nextFault++
-    return first
-  }
-
-  /** Up to where faults belong to a statement that ends before token `end`: the rest of its line included. */
-  private faultLimit(end: number): number {
-    const next = this.tokens[end]!
-    const separator = next.tokenType === t.Comma && !onNewLine(this.tokens, end)
-    let limit = separator ? next.endOffset! + 1 : next.startOffset
-    if (next.tokenType === t.EndOfFile) limit = Number.POSITIVE_INFINITY
-    const lastLine = end > 0 ? this.tokens[end - 1]!.endLine! : 1
-    for (let i = this.nextFault; i < this.faults.length; i++) {
-      const fault = this.faults[i]!
-      if (fault.span.start >= limit) break
-      if (fault.span.startLine > lastLine) return fault.span.start
-    }
-    return limit
-  }
-
-  /** What a faulty statement most likely is about: its path, names or type, with a bad value. */
-  private guess(
-    kind: Exclude<StatementKind, 'header'>,
-    cut: Extent,
-  ): Import | Param | Drop | Assignment | null {
-    const tokens = this.tokens.slice(cut.start, Math.max(cut.end, cut.start + 1))
-    const last = this.span(Math.max(cut.start, cut.end - 1))
-    const span = join(this.span(cut.start), last)
-    const name = (token: IToken): Name => ({ text: token.image, span: tokenSpan(token, this.file) })
-    const bad = { kind: 'bad', span } as const
-    switch (kind) {
-      case 'assignment': {
-        const path = this.pathAt(cut.start, cut.end)
-        return path && { kind, path, value: bad, span }
-      }
-      case 'drop':
-        return null
-      case 'param': {
-        const at = tokens.findIndex((token) => token.tokenType === t.Name)
-        if (at < 0) return null
-        const colon = tokens.findIndex((token) => token.tokenType === t.Colon)
-        const type = colon > 0 && tokens[colon + 1]?.tokenType === t.Name ? tokens[colon + 1]! : null
-        const nothing: Name = { text: '', span: after(span) }
-        return {
-          kind,
-          name: name(tokens[at]!),
-          type: type ? name(type) : nothing,
-          value: bad,
-          span,
-          poisoned: true,
-        }
-      }
-      case 'import': {
-        const names = tokens.filter((token) => token.tokenType === t.Name && token.image !== 'from').map(name)
-        const path = tokens.find((token) => token.tokenType === t.TextLiteral)
-        const pathSpan = path ? tokenSpan(path, this.file) : after(span)
-        const from: Text = {
-          kind: 'text',
-          parts: path ? readText(path.image, pathSpan).parts : [],
-          written: path?.image ?? '""',
-          span: pathSpan,
-        }
-        return { kind, names, from, span, poisoned: true }
-      }
-      default:
-        return kind satisfies never
-    }
-  }
-
-  private pathAt(start: number, end: number): Path | null {
-    const names: Name[] = []
-    for (let i = start; i < end; i += 2) {
-      const token = this.tokens[i]!
-      if (token.tokenType !== t.Name && token.tokenType !== t.NameAt) break
-      names.push({ text: token.image, span: this.span(i) })
-      if (this.tokens[i + 1]?.tokenType !== t.Dot) break
-    }
-    return names.length > 0 ? { kind: 'path', names, span: join(names[0]!.span, names.at(-1)!.span) } : null
-  }
-
-  /** What can be read of a header that has a fault: its first words, its type and its parent. */
-  private guessHeader(start: number, open: number): Header | null {
-    const name = (i: number): Name => ({ text: this.tokens[i]!.image, span: this.span(i) })
-    const isName = (i: number) => i < open && this.tokens[i]!.tokenType === t.Name
-    if (!isName(start)) return null
-    let colon = -1
-    let parent = -1
-    for (let i = start; i < open; i++) {
-      if (this.tokens[i]!.tokenType === t.Colon && colon < 0) colon = i
-      if (this.tokens[i]!.tokenType === t.ExtendsWord && parent < 0) parent = i
-    }
-    return {
-      keyword: name(start),
-      name: isName(start + 1) ? name(start + 1) : null,
-      type: colon > 0 && isName(colon + 1) ? name(colon + 1) : null,
-      extends: parent > 0 ? this.pathAt(parent + 1, open) : null,
-      over: null,
-      where: null,
-      headerSpan: join(this.span(start), this.span(open - 1)),
-    }
+  /** A `}` too many is explained by an unclosed text or comment before it that has swallowed its `{`. */
+  private isExplained(fault: LexicalFault): boolean {
+    return fault.kind === 'brace' && fault.image === '}' && this.pending.explains(0, fault.span.start, '{')
   }
 }
 
-/** Faults beside which the statement is still whole: a `;`, a comment in another language's way, one not closed. */
-function isHarmless(fault: LexicalFault): boolean {
-  return fault.diagnostic.code === 'DINO0003' || /^[;#]/.test(fault.image)
+const clauses: ReadonlySet<unknown> = new Set([t.ExtendsWord, t.OverWord, t.WhereWord])
+
+interface Read {
+  readonly statements: readonly (Item | Statement)[]
+  /** True where the statement left nothing behind by which later stages could know what it was about. */
+  readonly incomplete: boolean
+  /** True where the statement broke off so that the next line may be its other half. */
+  readonly halved: boolean
 }
 
-/** A statement with a fault in its characters: its value is not to be trusted, nor is its path if that has the fault. */
-function poison(
-  statement: Import | Param | Drop | Assignment,
-  fault: LexicalFault,
-): Import | Param | Drop | Assignment | null {
-  if (isHarmless(fault) || fault.span.start >= statement.span.end) return statement
-  switch (statement.kind) {
-    case 'assignment':
-      if (fault.span.start < statement.path.span.end) return null
-      return { ...statement, value: { kind: 'bad', span: statement.value.span } }
+function read(kind: Exclude<StatementKind, 'header'>): Import | Param | Drop | Assignment {
+  switch (kind) {
     case 'import':
+      return grammar.importItem()
     case 'param':
-      return { ...statement, poisoned: true }
+      return grammar.paramItem()
     case 'drop':
-      return null
+      return grammar.drop()
+    case 'assignment':
+      return grammar.assignment()
     default:
-      return statement satisfies never
+      return kind satisfies never
   }
 }
 
-function textOf(tokens: Tokens, from: number, to: number): string {
-  let text = ''
-  for (let i = from; i < to; i++) {
-    const token = tokens[i]!
-    const gap = i > from && token.startOffset > tokens[i - 1]!.endOffset! + 1
-    text += (gap ? ' ' : '') + token.image
-  }
-  return text
+function blockBody(body: Body): Statement[] {
+  return body.statements.filter((s): s is Statement => s.kind !== 'import' && s.kind !== 'param')
+}
+
+const beforeText: ReadonlySet<unknown> = new Set([t.Equals, t.LParen, t.LSquare, t.Comma, t.Colon])
+const behindText: ReadonlySet<unknown> = new Set([t.Comma, t.RParen, t.RSquare, t.RCurly, t.LCurly])
+
+/**
+ * Lines on which a quote too many has turned texts inside out: what else seems wrong there is only that. A text shows
+ * it by what stands before or behind it.
+ */
+function linesOfUnpairedQuotes(tokens: Tokens, faults: readonly LexicalFault[]): ReadonlySet<number> {
+  const unclosed = new Set(
+    faults.filter((f) => f.diagnostic.code === 'DINO0002').map((f) => f.span.startLine),
+  )
+  const confused = new Set<number>()
+  if (unclosed.size === 0) return confused
+  tokens.forEach((token, i) => {
+    if (token.tokenType !== t.TextLiteral || !unclosed.has(token.startLine!)) return
+    const previous = tokens[i - 1]
+    const next = tokens[i + 1]
+    const fitsBefore = previous && (beforeText.has(previous.tokenType) || previous.image === 'from')
+    const fitsBehind = !next || next.startLine! > token.endLine! || behindText.has(next.tokenType)
+    if (!fitsBefore || !fitsBehind) confused.add(token.startLine!)
+  })
+  return confused
 }
 
 function wholeSpan(text: string, file: string): Span {

@@ -82,4 +82,9 @@ export const parse = {
     'statement in the wrong place',
     ({ what, place }) => `${what} stands ${place}`,
   ),
+  DINO0118: entry<{ what: string; deepest: number }>(
+    'error',
+    'nested too deeply',
+    ({ what, deepest }) => `${what} are nested more than ${deepest} deep here`,
+  ),
 } as const
