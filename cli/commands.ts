@@ -22,6 +22,31 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./devices.js'),
   },
   {
+    name: 'run',
+    summary: 'train, evaluate and report the experiments of a file',
+    load: () => import('./run.js'),
+  },
+  {
+    name: 'eval',
+    summary: 'measure runs again, without training',
+    load: () => import('./eval.js'),
+  },
+  {
+    name: 'bench',
+    summary: 'time a training step on synthetic inputs',
+    load: () => import('./bench.js'),
+  },
+  {
+    name: 'status',
+    summary: 'list the runs of a file and how far they are',
+    load: () => import('./status.js'),
+  },
+  {
+    name: 'report',
+    summary: 'write the report of an experiment from its runs',
+    load: () => import('./report.js'),
+  },
+  {
     name: 'completion',
     summary: 'print a script that completes commands in a shell',
     load: () => import('./completion.js'),

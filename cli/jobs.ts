@@ -31,9 +31,11 @@ export function pickVariants(
   entry: string,
   options: FileOptions,
   picks: Picks,
+  /** `shapes`: a benchmark needs neither data nor variables. */
+  need: 'run' | 'shapes' = 'run',
 ): { readonly picked: readonly PickedVariant[]; readonly diagnostics: readonly Diagnostic[] } {
   const { diagnostics, experiments } = resolve(entry, nodeHost(), { ...options, env: process.env })
-  const found = diagnostics.map(needed)
+  const found = need === 'run' ? diagnostics.map(needed) : diagnostics
   if (hasErrors(found)) throw new DiagnosticError(found)
   const names = [...new Set(experiments.flatMap((f) => f.variants.map((v) => v.resolved.variant)))]
   for (const name of picks.only ?? []) if (!names.includes(name)) throw unknownName('variant', name, names)

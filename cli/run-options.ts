@@ -1,3 +1,4 @@
+import type { Command } from 'commander'
 import { UsageError } from './usage-error.js'
 
 /** `full, no_koleo` -> two names; an empty one is a usage error. */
@@ -29,4 +30,18 @@ export function countOption(option: string, text: string, least: number): number
   const value = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value
   throw new UsageError(`${option} ${text}: expected a whole number from ${least}`)
+}
+
+export interface DeviceFlags {
+  readonly threads?: string
+  readonly loaders?: string
+  readonly device?: string
+}
+
+/** Where the work is done; no part of a run's identity. */
+export function addDeviceOptions(command: Command): Command {
+  return command
+    .option('--threads <n>', 'threads of the device')
+    .option('--loaders <n>', 'threads that read and augment images')
+    .option('--device <name>', 'native, wasm, tensorflow, cuda, webgpu or interpret')
 }

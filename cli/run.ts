@@ -7,24 +7,23 @@ import pc from 'picocolors'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
 import { openRunDevice } from '../runtime/devices/registry.js'
-import { readEvalFile } from '../runtime/eval/eval-file.js'
-import { primaryMetric, type ResultTable, resultTable, type VariantResult } from '../runtime/eval/results.js'
 import type { RunOutcome } from '../runtime/events.js'
 import type { Job } from '../runtime/job.js'
 import { acquireLock, type Lock } from '../runtime/lock.js'
-import { experimentDirectory, lockPath, readRecord, runFiles } from '../runtime/run-directory.js'
+import { experimentDirectory, lockPath } from '../runtime/run-directory.js'
 import { smokeSpec } from '../runtime/smoke.js'
 import { type ExecutionSettings, executeJobs } from './execute.js'
 import { exit } from './exit.js'
 import { compileJobs, type PickedVariant, pickVariants, targetOf } from './jobs.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
-import { countOption, listOption } from './run-options.js'
+import { tableOf } from './results.js'
+import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
 import { stopOnSignals } from './stop.js'
 import { resultLines } from './terminal/result-lines.js'
 import { openJsonView, openLiveView, openPlainView, type RunView } from './terminal/run-view.js'
 
-interface Options {
+interface Options extends DeviceFlags {
   readonly set?: string[]
   readonly param?: string[]
   readonly format?: string
@@ -34,23 +33,16 @@ interface Options {
   readonly seed?: string
   readonly smoke?: boolean
   readonly jobs: string
-  readonly threads?: string
-  readonly loaders?: string
-  readonly device?: string
 }
 
 export function define(command: Command): void {
-  addFormatOption(
-    addFileOptions(command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')),
-  )
+  const withFile = command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')
+  addDeviceOptions(addFormatOption(addFileOptions(withFile)))
     .option('--runs <dir>', 'where runs are kept', 'runs')
     .option('--only <variants>', 'only these variants, separated by commas')
     .option('--seed <numbers>', 'only these seeds, separated by commas')
     .option('--smoke', 'two steps of each phase in a temporary folder: does everything work?')
     .option('--jobs <n>', 'runs side by side; threads are divided between them', '1')
-    .option('--threads <n>', 'threads of the device')
-    .option('--loaders <n>', 'threads that read and augment images')
-    .option('--device <name>', 'native, wasm, tensorflow, cuda, webgpu or interpret')
     .action(async (file: string, options: Options) => {
       process.exitCode = await run(file, options)
     })
@@ -184,7 +176,11 @@ async function conclude(
       picked.filter((p) => p.family === family),
       root,
     )
-    const report = await reportOf(experimentDirectory(root, family.name), view)
+    const report = await reportOf(
+      experimentDirectory(root, family.name),
+      family.variants.map((v) => v.resolved.variant),
+      view,
+    )
     if (json) {
       process.stdout.write(
         `${JSON.stringify({ formatVersion: 1, type: 'result', experiment: family.name, table, report })}\n`,
@@ -203,36 +199,11 @@ async function conclude(
   process.stdout.write(`again    dinoc run ${file}     (${rest}: ${done} of ${jobs.length} finished)\n`)
 }
 
-/** The primary metric of what is finished; null where nothing is, or nothing is evaluated. */
-async function tableOf(picked: readonly PickedVariant[], root: string): Promise<ResultTable | null> {
-  const [first] = picked
-  if (first === undefined) return null
-  const { resolved } = first.variant
-  const evaluations = Object.entries(resolved.eval).map(([name, { k }]) => ({ name, k }))
-  const primary = primaryMetric(resolved.primary, evaluations)
-  if (primary === null) return null
-  const variants: VariantResult[] = []
-  for (const { variant, seeds, family } of picked) {
-    const found: VariantResult['seeds'][number][] = []
-    for (const seed of seeds) {
-      const name = variant.resolved.variant
-      const files = runFiles(root, { experiment: family.name, variant: name, seed })
-      const record = await readRecord(files)
-      const evaluation = await readEvalFile(files.evaluation)
-      if (record?.status !== 'finished' || evaluation === null) continue
-      const { imagesPerSecond, peakRssBytes } = record
-      found.push({ seed, evaluation, imagesPerSecond, peakRssBytes })
-    }
-    variants.push({ variant: variant.resolved.variant, seeds: found })
-  }
-  return resultTable(variants, primary.evaluation, primary.metric)
-}
-
 /** A report that cannot be made takes nothing from the runs. */
-async function reportOf(directory: string, view: RunView): Promise<string | null> {
+async function reportOf(directory: string, order: readonly string[], view: RunView): Promise<string | null> {
   try {
     const { writeReport } = await import('./report.js')
-    return await writeReport(directory)
+    return await writeReport(directory, order)
   } catch (error) {
     if (!(error instanceof DiagnosticError)) throw error
     for (const diagnostic of error.diagnostics) view.diagnostic(diagnostic, 'report')

@@ -76,6 +76,7 @@ export function tinyJob(source: Source, device: Device, options: TinyOptions = {
   ])
   const spec = buildRunSpec(experiment, options.seed ?? 0, {
     configIdentity: JSON.stringify([options.overrides ?? {}, options.microBatch ?? null]),
+    protocolIdentity: (evaluation) => `protocol of ${evaluation}`,
     state: steppers[0]!.state,
     microSteps: experiment.schedule.batch / images,
     channels: 3,

@@ -1,0 +1,131 @@
+import type { Command } from 'commander'
+import pc from 'picocolors'
+import { openRunDevice } from '../runtime/devices/registry.js'
+import type { EvaluationLine, RunOutcome } from '../runtime/events.js'
+import { acquireLock } from '../runtime/lock.js'
+import { lockPath } from '../runtime/run-directory.js'
+import { executeJobs } from './execute.js'
+import { exit } from './exit.js'
+import { compileJobs, pickVariants, targetOf } from './jobs.js'
+import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
+import { printResults } from './results.js'
+import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
+import { stopOnSignals } from './stop.js'
+
+interface Options extends DeviceFlags {
+  readonly set?: string[]
+  readonly param?: string[]
+  readonly format?: string
+  readonly json?: boolean
+  readonly runs: string
+  readonly only?: string
+  readonly seed?: string
+}
+
+export function define(command: Command): void {
+  const withFile = command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')
+  addDeviceOptions(addFormatOption(addFileOptions(withFile)))
+    .option('--runs <dir>', 'where runs are kept', 'runs')
+    .option('--only <variants>', 'only these variants, separated by commas')
+    .option('--seed <numbers>', 'only these seeds, separated by commas')
+    .action(async (file: string, options: Options) => {
+      process.exitCode = await evaluate(file, options)
+    })
+}
+
+/** Measures what is trained under the evaluations that the file has now; never trains. */
+async function evaluate(file: string, options: Options): Promise<number> {
+  const json = formatOption(options) === 'json'
+  const { picked, diagnostics } = pickVariants(file, fileOptions({ ...options }), {
+    only: options.only === undefined ? null : listOption(options.only),
+    seeds:
+      options.seed === undefined ? null : listOption(options.seed).map((s) => countOption('--seed', s, 0)),
+  })
+  reportDiagnostics(diagnostics, json ? 'json' : 'human')
+  const [first] = picked
+  if (first === undefined) return exit.good
+  const { hardware } = first.variant.resolved
+  const threads =
+    options.threads === undefined ? hardware.threads : countOption('--threads', options.threads, 1)
+  const { device } = await openRunDevice(options.device ?? null, hardware.device, { threads })
+  const { jobs } = compileJobs(picked, targetOf(device))
+  await device.close()
+  const settings = {
+    ...{ runsRoot: options.runs, mode: 'evaluate' as const, device: device.name, threads },
+    loaders: options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1),
+    evaluationImages: null,
+  }
+  const colors = pc.createColors(usesColor(process.stderr))
+  const locks = []
+  const told = new Map<number, EvaluationLine[]>()
+  const stop = stopOnSignals(
+    () => process.stderr.write('stopping\n'),
+    () => {},
+  )
+  try {
+    for (const name of new Set(jobs.map((job) => job.spec.experiment)))
+      locks.push(await acquireLock(lockPath(options.runs, name)))
+    const outcomes = await executeJobs(
+      jobs,
+      settings,
+      1,
+      () => null,
+      stop,
+      (index, event) => {
+        const { experiment, variant, seed } = jobs[index]!.spec
+        if (json && event.type === 'evaluation')
+          process.stdout.write(
+            `${JSON.stringify({ formatVersion: 1, experiment, variant, seed, ...event.line })}\n`,
+          )
+        if (event.type === 'evaluation') told.set(index, [...(told.get(index) ?? []), event.line])
+        const diagnostic =
+          event.type === 'diagnostic'
+            ? event.diagnostic
+            : event.type === 'done'
+              ? event.outcome.failure
+              : null
+        if (diagnostic === null) return
+        const text = renderDiagnostics([diagnostic], process.stderr, {
+          format: json ? 'json' : 'human',
+        }).trimEnd()
+        process.stderr.write(`${json ? '' : colors.dim(`${variant} seed ${seed}: `)}${text}\n`)
+      },
+    )
+    await printResults(picked, options.runs, json)
+    if (!json)
+      printUnfinished(
+        jobs.map(({ spec }) => `${spec.variant} seed ${spec.seed}`),
+        outcomes,
+        told,
+      )
+    return stop.exitStatus() ?? statusOf(outcomes)
+  } finally {
+    stop.close()
+    for (const lock of locks) lock.release()
+  }
+}
+
+/** Runs that are not at their end stay out of the table: their numbers belong to another step. */
+function printUnfinished(
+  names: readonly string[],
+  outcomes: readonly (RunOutcome | null)[],
+  told: ReadonlyMap<number, readonly EvaluationLine[]>,
+): void {
+  for (const [index, outcome] of outcomes.entries()) {
+    if (outcome === null || outcome.failure !== null || outcome.step === outcome.steps) continue
+    for (const line of told.get(index) ?? [])
+      for (const [name, metrics] of Object.entries(line.eval)) {
+        const values = Object.entries(metrics).map(([metric, value]) => `${metric} ${value.toFixed(3)}`)
+        process.stdout.write(
+          `  ${names[index]}  step ${line.step}/${outcome.steps}  ${name}  ${values.join('  ')}\n`,
+        )
+      }
+  }
+}
+
+function statusOf(outcomes: readonly (RunOutcome | null)[]): number {
+  const failed = outcomes.filter((outcome) => outcome === null || outcome.failure !== null).length
+  if (failed === 0) return exit.good
+  return failed === outcomes.length ? exit.runFailed : exit.someFailed
+}
