@@ -22,7 +22,16 @@ export interface NetworkParameter extends Parameter {
   readonly path: string
 }
 
-export function networkParameters(network: Network): NetworkParameter[] {
+/** Listed once for each network: a step asks for them many times. */
+const listed = new WeakMap<Network, readonly NetworkParameter[]>()
+
+export function networkParameters(network: Network): readonly NetworkParameter[] {
+  const known = listed.get(network) ?? list(network)
+  listed.set(network, known)
+  return known
+}
+
+function list(network: Network): NetworkParameter[] {
   const within = (part: string, list: Parameter[]) =>
     list.map((p) => ({ ...p, part, path: `${network.role}.${part}.${p.name}` }))
   return [

@@ -26,6 +26,8 @@ export interface PassOptions {
   readonly measure?: (module: Module) => Figures
   /** Check the module after every pass; otherwise once, at the end. */
   readonly verifyEach?: boolean
+  /** Nothing will run: do not check at all. */
+  readonly figuresOnly?: boolean
 }
 
 /** Over one step: all programs, each as often as a step runs it. */
