@@ -80,7 +80,12 @@ function openState(spec: StateSpec, border: 'f32' | 'f64'): InterpretState {
 /** Each tensor's array: a view of an emulated arena, state's own, or its own. */
 function place(plan: Plan, state: InterpretState): readonly Data[] {
   const factor = plan.tensors.some((t) => t.dtype === 'bf16') ? 4 : 2
-  const arenas = plan.arenas.map(({ bytes }) => new ArrayBuffer(bytes * factor))
+  // Arenas start as NaN, so that whatever is read before it is written shows.
+  const arenas = plan.arenas.map(({ bytes }) => {
+    const arena = new ArrayBuffer(bytes * factor)
+    new Float64Array(arena).fill(Number.NaN)
+    return arena
+  })
   return plan.tensors.map((t) => {
     const length = elements(t.shape)
     switch (t.place.kind) {

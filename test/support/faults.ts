@@ -10,3 +10,15 @@ export function faultsOf(refused: () => unknown): readonly string[] {
   }
   return []
 }
+
+/** The same for what is refused later. */
+export async function rejection(refused: Promise<unknown>): Promise<readonly string[]> {
+  try {
+    await refused
+  } catch (error) {
+    return faultsOf(() => {
+      throw error
+    })
+  }
+  return []
+}
