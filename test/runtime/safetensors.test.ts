@@ -50,7 +50,7 @@ describe('safetensors', () => {
     }
     expect(opened.header.metadata).toEqual({ made: 'by a test' })
     expect(() => opened.read('b', [3, 2])).toThrow(
-      'DINO1009: ' + path + ': tensor `b`: expected shape [3, 2], found',
+      `DINO1009: ${path}: tensor \`b\`: expected shape [3, 2], found`,
     )
     expect(() => opened.read('c')).toThrow('expected a tensor of that name, found none')
     opened.close()
