@@ -1,9 +1,9 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
+import { didYouMean } from '../../diagnostics/nearest.js'
 import { type ArgumentType, camelCase } from '../../grammar/schema/types.js'
 import { type Dyn, describe } from './dyn.js'
 import { example } from './expected.js'
 import { argumentName, type FieldScope } from './field-scope.js'
-import { didYouMean } from './nearest.js'
 import { POISON, type Poison } from './poison.js'
 
 /** Arguments by name, positional ones in the order declared, defaults filled in. */

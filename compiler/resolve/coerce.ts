@@ -1,3 +1,4 @@
+import { didYouMean } from '../../diagnostics/nearest.js'
 import {
   type ArgumentType,
   camelCase,
@@ -10,7 +11,6 @@ import { coerceArguments } from './arguments.js'
 import { type Dims, type Dyn, describe, trim, writeQuantity } from './dyn.js'
 import { callsOf, describeType, example, wordsOf, wrongType } from './expected.js'
 import type { FieldScope } from './field-scope.js'
-import { didYouMean } from './nearest.js'
 import { isPoisoned, POISON, type Poison } from './poison.js'
 import { coerceReference } from './references.js'
 import { coerceSchedule } from './schedule.js'

@@ -1,8 +1,8 @@
+import { didYouMean } from '../../diagnostics/nearest.js'
 import type { Condition } from '../../grammar/ast.js'
 import type { FieldType } from '../../grammar/schema/types.js'
 import { type Dyn, describe, evaluate, type Scope, sameDims } from './dyn.js'
 import type { FlatField } from './flatten.js'
-import { didYouMean } from './nearest.js'
 import { isPoisoned } from './poison.js'
 
 /** What a condition may name: the fields of the experiment that a grid point gives. */

@@ -1,8 +1,8 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
+import { didYouMean } from '../../diagnostics/nearest.js'
 import type { Argument, Name, Path, Value } from '../../grammar/ast.js'
 import { type Dimension, units } from '../../grammar/schema/units.js'
 import type { Module } from './modules.js'
-import { didYouMean } from './nearest.js'
 import type { Report } from './report.js'
 
 /** Exponents of what a number measures: `8 img / 2 img` is `{}`. */
@@ -366,12 +366,21 @@ export function writeQuantity(value: number, dimension: Dimension): string {
   }
 }
 
-/** The shortest text that reads back as the number, to 12 digits: `0.001`, `1e-6`, `131072`. */
+/** The shortest text that reads back as the number (12 digits where they do): `0.001`, `1e-6`, `131072`. */
 export function trim(value: number): string {
-  const rounded = Number(value.toPrecision(12))
-  if (rounded === 0) return '0'
-  const plain = String(rounded).replace('e+', 'e')
-  if (Math.abs(rounded) >= 1e-3) return plain
-  const exponent = rounded.toExponential().replace('e+', 'e')
+  const short = Number(value.toPrecision(12))
+  return plainOrExponent(short === 0 ? 0 : short)
+}
+
+/** As `trim`, with every digit that it takes to read back the very same number. */
+export function exact(value: number): string {
+  const short = Number(value.toPrecision(12))
+  return plainOrExponent(short === value ? short : value)
+}
+
+function plainOrExponent(value: number): string {
+  const plain = String(value).replace('e+', 'e')
+  if (value === 0 || Math.abs(value) >= 1e-3) return plain
+  const exponent = value.toExponential().replace('e+', 'e')
   return exponent.length < plain.length ? exponent : plain
 }

@@ -1,8 +1,8 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
+import { alternatives, didYouMean } from '../../diagnostics/nearest.js'
 import type { Assignment, Block, Drop, Name, Statement, Value } from '../../grammar/ast.js'
 import { type KindDef, kindNamed, kinds } from '../../grammar/schema/vocabulary.js'
 import type { Module } from './modules.js'
-import { alternatives, didYouMean } from './nearest.js'
 import type { Report } from './report.js'
 
 /** Who says it: later layers win over earlier ones. */

@@ -1,7 +1,7 @@
+import { alternatives, didYouMean } from '../../diagnostics/nearest.js'
 import type { FieldType, QuantityType, SpecialType } from '../../grammar/schema/types.js'
 import { type Dyn, describe } from './dyn.js'
 import type { FieldScope } from './field-scope.js'
-import { alternatives, didYouMean } from './nearest.js'
 import { POISON, type Poison } from './poison.js'
 
 /** How each special type may be written, for messages. */

@@ -1,9 +1,9 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
+import { didYouMean } from '../../diagnostics/nearest.js'
 import type { Block, Value } from '../../grammar/ast.js'
 import { kindNamed } from '../../grammar/schema/vocabulary.js'
 import { type Body, checkHeader, type Layer, readBody, type Setting } from './edits.js'
 import type { ExperimentDefinition } from './modules.js'
-import { didYouMean } from './nearest.js'
 import type { Report } from './report.js'
 import { applyBody, copyNode, type Node, newNode } from './tree.js'
 

@@ -1,9 +1,9 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
+import { didYouMean, nearest } from '../../diagnostics/nearest.js'
 import type { Block, Import, Param, SourceFile } from '../../grammar/ast.js'
 import { parse } from '../../grammar/parser.js'
 import { topLevelKinds } from '../../grammar/schema/vocabulary.js'
 import { packagedPreset, type SourceHost } from './host.js'
-import { didYouMean, nearest } from './nearest.js'
 import type { Report } from './report.js'
 
 /** A file with the names it binds. */

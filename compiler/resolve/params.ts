@@ -1,10 +1,10 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
+import { didYouMean } from '../../diagnostics/nearest.js'
 import type { Param, Value } from '../../grammar/ast.js'
 import { parse } from '../../grammar/parser.js'
 import { type QuantityType, quantityTypes } from '../../grammar/schema/types.js'
 import { type Dims, type Dyn, describe, evaluate, type Scope } from './dyn.js'
 import type { Module } from './modules.js'
-import { didYouMean } from './nearest.js'
 import type { Report } from './report.js'
 
 const typeNames: readonly string[] = [

@@ -1,6 +1,6 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
+import { didYouMean } from '../../diagnostics/nearest.js'
 import { type BuildScope, buildFields } from './build.js'
-import { didYouMean } from './nearest.js'
 import { derived, POISON, type Poison, whole } from './poison.js'
 import type { Schedule, Time } from './resolved.js'
 import type { Node } from './tree.js'

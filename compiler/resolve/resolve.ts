@@ -1,4 +1,5 @@
 import type { Diagnostic, Span } from '../../diagnostics/diagnostic.js'
+import { didYouMean } from '../../diagnostics/nearest.js'
 import { parse } from '../../grammar/parser.js'
 import { kindNamed, topLevelKinds } from '../../grammar/schema/vocabulary.js'
 import type { BuildScope, Origin } from './build.js'
@@ -20,7 +21,6 @@ import {
   type Program,
   type SourceDefinition,
 } from './modules.js'
-import { didYouMean } from './nearest.js'
 import { paramValues, shifted, shiftSpan } from './params.js'
 import { guarded, isPoisoned, POISON, unlessPoisoned } from './poison.js'
 import { newReport } from './report.js'
@@ -222,13 +222,14 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
         const source = sources.get(definition)!
         if (source.value === POISON) return
         found.sources[reference.source] = source.value as Source
-        found.origins.push(...source.origins)
+        found.origins.push([`sources.${reference.source}`, definedAt(definition)], ...source.origins)
       } else if (reference.kind === 'curation' && typeof reference.curation === 'string') {
         if (reference.curation in found.curations) return
         const curation = curations.get(names.get(reference.curation)!)?.built
         if (curation === null || curation === undefined || curation.value === POISON) return
         found.curations[reference.curation] = curation.value as Curation
-        found.origins.push(...curation.origins)
+        const definition = names.get(reference.curation)!
+        found.origins.push([`curations.${reference.curation}`, definedAt(definition)], ...curation.origins)
         visit(curation.value)
       } else if (isRun(value)) return
       else for (const inner of Object.values(value)) visit(inner)
@@ -419,6 +420,15 @@ function clamp(span: Span, text: string): Span {
     end,
     startColumn: Math.min(span.startColumn, text.length + 1),
     endColumn: Math.min(span.endColumn, text.length + 1),
+  }
+}
+
+function definedAt(definition: Definition): Origin {
+  return {
+    at: definition.kind === 'silenced' ? null : definition.block.headerSpan,
+    overrode: [],
+    layer: null,
+    dropped: false,
   }
 }
 

@@ -1,8 +1,8 @@
+import { didYouMean } from '../../diagnostics/nearest.js'
 import type { FieldType } from '../../grammar/schema/types.js'
 import { type Dyn, describe } from './dyn.js'
 import { wrongType } from './expected.js'
 import { argumentName, type FieldScope } from './field-scope.js'
-import { didYouMean } from './nearest.js'
 import { POISON, type Poison } from './poison.js'
 import type { Schedule, SchedulePiece, Time } from './resolved.js'
 

@@ -1,4 +1,5 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
+import { alternatives, didYouMean, nearest } from '../../diagnostics/nearest.js'
 import type { Name, Value } from '../../grammar/ast.js'
 import {
   type BlockDef,
@@ -9,7 +10,6 @@ import {
   referenceNames,
 } from '../../grammar/schema/vocabulary.js'
 import type { Body, Dropping, Layer, Open, Setting } from './edits.js'
-import { alternatives, didYouMean, nearest } from './nearest.js'
 import type { Report } from './report.js'
 
 /** What was said about one experiment, layer upon layer, before anything is evaluated. */

@@ -1,5 +1,5 @@
+import { didYouMean } from '../../../diagnostics/nearest.js'
 import { kindNamed } from '../../../grammar/schema/vocabulary.js'
-import { didYouMean } from '../nearest.js'
 import type { DataReference, ResolvedExperiment } from '../resolved.js'
 import { blame, each, labelsOf, type Rule } from './rule.js'
 

@@ -1,4 +1,4 @@
-import { didYouMean } from '../nearest.js'
+import { didYouMean } from '../../../diagnostics/nearest.js'
 import { isPoisoned, unlessPoisoned } from '../poison.js'
 import { blame, each, type Rule, type RuleContext, written } from './rule.js'
 
