@@ -14,12 +14,17 @@ export interface Work {
 
 export function measureWork(module: Module): Work {
   let ops = 0
+  let executedFlops = 0
   let bytesMoved = 0
   module.entries.forEach((name, i) => {
     const func = module.functions[name]!
     const runs = i === 0 ? module.microSteps : 1
     ops += func.ops.length
-    for (const op of func.ops) bytesMoved += runs * opBytes(func, op)
+    for (const op of func.ops) {
+      const { products, other } = opFlops(func, op)
+      executedFlops += runs * (products + other)
+      bytesMoved += runs * opBytes(func, op)
+    }
   })
   return { ops, executedFlops, bytesMoved }
 }
