@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { compileVariant } from '../compiler/compile.js'
-import { didYouMean } from '../compiler/resolve/nearest.js'
+import { didYouMean } from '../diagnostics/nearest.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { DiagnosticError } from '../diagnostics/diagnostic.js'
 import { type BenchResult, bench } from '../runtime/bench.js'

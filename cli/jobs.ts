@@ -1,6 +1,6 @@
 import { type CompiledVariant, type CompileTarget, compileVariant } from '../compiler/compile.js'
 import { nodeHost } from '../compiler/resolve/host.js'
-import { didYouMean } from '../compiler/resolve/nearest.js'
+import { didYouMean } from '../diagnostics/nearest.js'
 import { type ResolvedFamily, type ResolvedVariant, resolve } from '../compiler/resolve/resolve.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
