@@ -84,6 +84,7 @@ function readFile(context: SourceContext, path: string, rank: number): { shape: 
     throw fail(`expected an IDX header of ${rank} dimensions of bytes`)
   const shape = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i))
   const count = shape.reduce((product, n) => product * n, 1)
+  if (shape.slice(1).includes(0)) throw fail('its header says that images have no pixels')
   if (count !== bytes.length - headerBytes)
     throw fail(`its header says ${count} bytes of data, it has ${bytes.length - headerBytes}`)
   return { shape, data: bytes.subarray(headerBytes) }

@@ -354,3 +354,51 @@ it('ImageNet’s own folders', () => {
   expect(labelled(manifest)).toEqual(['train/n01/a.JPEG=n01', 'val/c.JPEG=-', 'val/n01/b.JPEG=n01'])
   expect(splitNames(manifest)['val/c.JPEG']).toBe('val')
 })
+
+it('whatever happens to a table, a list or an IDX file, there is a manifest or a diagnostic', () => {
+  write('a/1.png')
+  write('b/2.png')
+  const idx = (shape: number[], data: number[]) =>
+    Buffer.from([0, 0, 8, shape.length, ...shape.flatMap((n) => [0, 0, 0, n]), ...data])
+  const files: Record<string, Buffer> = {
+    'labels.json': Buffer.from('[{"image": "1.png", "kind": "x", "more": {"q": {"image": "2.png"}}}]'),
+    'labels.jsonl': Buffer.from(
+      '{"image": "1.png", "kind": "x"}\n{"image": "2.png", "kind": "y", "more": []}\n',
+    ),
+    'labels.csv': Buffer.from('image,kind,more\n1.png,x,\n"2.png","y ""z""",\n'),
+    'images.csv': Buffer.from('path,kind\na/1.png,x\nb/2.png,y\n'),
+    'train.txt': Buffer.from('a/1.png\nb/2.png\n'),
+    'train-images-idx3-ubyte': idx([2, 2, 1], [1, 2, 3, 4]),
+    'train-labels-idx1-ubyte': idx([2], [5, 6]),
+  }
+  for (const [name, content] of Object.entries(files)) write(name, content)
+  const table = (name: string): Partial<Source> => ({
+    labels: { table: join(root, name), nested: 'more', file: 'image', label: 'kind' },
+  })
+  const readings: Record<string, Partial<Source>> = {
+    'labels.json': table('labels.json'),
+    'labels.jsonl': table('labels.jsonl'),
+    'labels.csv': table('labels.csv'),
+    'images.csv': { type: 'list', images: 'images.csv', column: 'path', label: 'kind' },
+    'train.txt': { split: { kind: 'listed', files: { train: join(root, 'train.txt') } } },
+    'train-images-idx3-ubyte': { type: 'idx', split: { kind: 'published' }, channels: 1 },
+    'train-labels-idx1-ubyte': { type: 'idx', split: { kind: 'published' }, channels: 1 },
+  }
+  for (const spec of Object.values(readings)) expect(fault(spec)).toBeNull()
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...Object.keys(files)),
+      fc.nat(60),
+      fc.nat(12),
+      fc.uint8Array({ maxLength: 6 }),
+      (name, at, removed, inserted) => {
+        const whole = files[name]!
+        write(name, Buffer.concat([whole.subarray(0, at), inserted, whole.subarray(at + removed)]))
+        const found = fault(readings[name])
+        write(name, whole)
+        return found === null || /^DINO10(0[1-9]|1[0-9]|2[0-2])$/.test(String(found[0]))
+      },
+    ),
+    { numRuns: 400 },
+  )
+})

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { maskedRowsBound as compiledBound } from '../../compiler/lower/masking.js'
 import type { Masking } from '../../compiler/plan/run-spec.js'
 import {
   batchMasks,
@@ -184,6 +185,16 @@ describe('batches of masks', () => {
       for (const [crop, n] of counts.entries()) if (n > 0) masked[crop]! += 1 / 300
     }
     for (const share of masked) expect(Math.abs(share - 0.5)).toBeLessThan(0.13)
+  })
+
+  it('have the bound that plans are compiled with', () => {
+    const share = fc.double({ min: 0, max: 1, noNaN: true })
+    fc.assert(
+      fc.property(fc.nat(300), fc.nat(1400), share, share, share, (crops, patches, probability, a, b) => {
+        const options = masking({ probability, ratio: { min: Math.min(a, b), max: Math.max(a, b) } })
+        expect(maskedRowsBound(crops, patches, options)).toBe(compiledBound(options, crops, patches))
+      }),
+    )
   })
 
   it('never pass their bound', () => {
