@@ -15,6 +15,16 @@ export interface CommandEntry {
 export const commands: readonly CommandEntry[] = [
   { name: 'check', summary: 'report every fault of a file', load: () => import('./check.js') },
   { name: 'fmt', summary: 'lay out files canonically', load: () => import('./fmt.js') },
+  {
+    name: 'resolve',
+    summary: 'print an experiment with everything written out',
+    load: () => import('./resolve.js'),
+  },
+  {
+    name: 'diff',
+    summary: 'say what really differs between two experiments',
+    load: () => import('./diff.js'),
+  },
   { name: 'explain', summary: 'print the page of a diagnostic', load: () => import('./explain.js') },
   {
     name: 'devices',
