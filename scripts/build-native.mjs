@@ -65,12 +65,11 @@ export function unitsOf(root, extra = optimized) {
   return [...kernels, ...core]
 }
 
-/** Contents of all headers: part of the key of every object. */
-export function headersOf(root) {
-  const src = join(root, 'runtime/devices/native/src')
-  return [...listed(src, '.h'), ...listed(join(src, 'kernels'), '.h')]
-    .map((file) => readFileSync(file, 'utf8'))
-    .join('\0')
+/** Contents of all headers of src (or test): part of the key of every object. */
+export function headersOf(root, part = 'src') {
+  const dir = join(root, 'runtime/devices/native', part)
+  const files = [...listed(dir, '.h'), ...(part === 'src' ? listed(join(dir, 'kernels'), '.h') : [])]
+  return files.map((file) => readFileSync(file, 'utf8')).join('\0')
 }
 
 const hash = (...parts) => createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 20)

@@ -248,8 +248,8 @@ export const cases: { readonly [K in KernelKind]: readonly Case<K>[] } = {
   ],
   gather_rows: [
     { attrs: {}, operands: [f(30, 13), index(50, 30), null] },
-    { attrs: { rows: 'rows' }, operands: [f(30, 13), index(50, 30), int(17)] },
-    { attrs: { rows: 'rows' }, operands: [f(30, 13), index(50, 30), int(0)] },
+    { attrs: { rows: 'operand2' }, operands: [f(30, 13), index(50, 30), int(17)] },
+    { attrs: { rows: 'operand2' }, operands: [f(30, 13), index(50, 30), int(0)] },
   ],
   scatter_add_rows: [
     { attrs: { total: 30 }, operands: [f(50, 13), index(50, 30), null] },

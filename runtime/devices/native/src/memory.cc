@@ -6,7 +6,8 @@
 
 #include "tensor.h"
 
-#if defined(__unix__) || defined(__APPLE__)
+// Sanitizers see the ends of blocks from malloc only.
+#if (defined(__unix__) || defined(__APPLE__)) && !defined(DINO_SANITIZED)
 #include <sys/mman.h>
 #define DINO_MMAP 1
 #endif
@@ -22,21 +23,26 @@ size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
 Block::Block(size_t bytes) : bytes_(bytes) {
+  const size_t wanted = bytes > 0 ? bytes : 1;
+#if defined(DINO_MMAP)
   const bool large = bytes >= 2 * huge;
   const size_t align = large ? huge : alignment;
-  const size_t total = round_up(bytes > 0 ? bytes : 1, alignment) + align;
-#if defined(DINO_MMAP)
+  const size_t total = round_up(wanted, alignment) + align;
   void* base = mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) return;
-#else
-  void* base = std::calloc(total, 1);
-  if (!base) return;
-#endif
   base_ = base;
   mapped_ = total;
   data_ = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(base), align));
-#if defined(__linux__)
+#if defined(MADV_HUGEPAGE)
   if (large) madvise(data_, bytes, MADV_HUGEPAGE);
+#endif
+#else
+  if (posix_memalign(&base_, alignment, wanted) != 0) {
+    base_ = nullptr;
+    return;
+  }
+  data_ = static_cast<char*>(base_);
+  std::memset(data_, 0, bytes);
 #endif
 }
 

@@ -115,6 +115,16 @@ void fill(const Call& call) {
   });
 }
 
+namespace {
+
+/** Towards zero; what does not fit becomes the nearest that does, and NaN 0. */
+int32_t whole(float x) {
+  if (!(x > -2147483648.0f)) return x <= -2147483648.0f ? INT32_MIN : 0;
+  return x < 2147483648.0f ? static_cast<int32_t>(x) : INT32_MAX;
+}
+
+}  // namespace
+
 void cast(const Call& call) {
   const Tensor &x = *call.in[0], &y = *call.out[0];
   for_elements(call, y.elements, [&](int64_t first, int64_t n) {
@@ -124,7 +134,7 @@ void cast(const Call& call) {
       else if (y.dtype == DType::f32)
         f32_of(&y)[i] = static_cast<float>(i32_of(&x)[i]);
       else
-        i32_of(&y)[i] = static_cast<int32_t>(f32_of(&x)[i]);
+        i32_of(&y)[i] = whole(f32_of(&x)[i]);
     }
   });
 }

@@ -1,0 +1,107 @@
+import { runKernel } from '../../compiler/ir/interpret.js'
+import { resultTypes } from '../../compiler/ir/ops.js'
+import type { KernelKind, TensorType } from '../../compiler/ir/types.js'
+import type { Plan, PlanTensor, Step } from '../../compiler/plan/plan.js'
+import type { HostTensor } from '../../runtime/devices/device.js'
+import { type Case, cases, type Operand } from './native-cases.js'
+
+/** One case with numbers, as a plan of one step `p` whose operands are inputs and whose results are outputs. */
+export interface Trial {
+  readonly kind: KernelKind
+  readonly name: string
+  readonly plan: Plan
+  /** By operand; null where absent. */
+  readonly values: readonly (HostTensor | null)[]
+  /** What the oracle gives. */
+  readonly expected: readonly (Float64Array | Int32Array)[]
+  /** How far each result may be off, in absolute terms; 0 for whole numbers. */
+  readonly limits: readonly number[]
+}
+
+/** A generator that gives the same numbers everywhere (mulberry32). */
+export function random(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+}
+
+const elements = (type: TensorType) => type.shape.reduce((n, size) => n * size, 1)
+
+function draw({ type, fill }: Operand, next: () => number): HostTensor {
+  const values = type.dtype === 'i32' ? new Int32Array(elements(type)) : new Float32Array(elements(type))
+  for (let i = 0; i < values.length; i++) {
+    if (typeof fill === 'object') values[i] = 'below' in fill ? Math.floor(next() * fill.below) : fill[i]!
+    else if (fill === 'mask') values[i] = next() < 0.4 ? 1 : 0
+    else if (fill === 'positive') values[i] = 0.05 + next()
+    else values[i] = Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next())
+  }
+  return values
+}
+
+/** Each tensor has an arena of its own and no byte more, so that a sanitizer sees a step beyond it. */
+function planOf(kind: KernelKind, one: Case, results: readonly TensorType[]): Plan {
+  const tensors: PlanTensor[] = []
+  const place = (type: TensorType, name: string, live: readonly [number, number]) => {
+    const id = tensors.length
+    tensors.push({ id, name, ...type, place: { kind: 'arena', arena: id, offset: 0 }, live })
+    return id
+  }
+  const operands = one.operands.map((o, i) => (o ? place(o.type, `operand${i}`, [-1, 1]) : -1))
+  const outputs = results.map((type, i) => place(type, `result${i}`, [0, 1]))
+  const step = {
+    op: kind,
+    operands,
+    results: outputs,
+    attrs: one.attrs,
+    module: 'test',
+    stage: 'forward',
+    span: null,
+  } as Step
+  return {
+    format: 'dinoc-plan',
+    version: 1,
+    name: `kernel ${kind}`,
+    target: { class: 'arena', requires: [`op:${kind}`] },
+    arenas: tensors.map((t) => ({ bytes: elements(t) * 4 })),
+    tensors,
+    inputs: operands.flatMap((tensor, i) =>
+      tensor < 0 ? [] : [{ name: `operand${i}`, tensor, program: 'p', generator: { kind: 'images' } }],
+    ),
+    state: [],
+    programs: [{ name: 'p', steps: [step] }],
+    microSteps: 1,
+    metrics: [],
+    outputs: outputs.map((tensor, i) => ({ name: `result${i}`, tensor })),
+    images: 1,
+    modelFlopsPerStep: 0,
+  }
+}
+
+function trialOf(kind: KernelKind, one: Case, number: number): Trial {
+  const next = random(1 + number)
+  const values = one.operands.map((o) => o && draw(o, next))
+  const types = one.operands.map((o) => o?.type ?? null)
+  const results = resultTypes(kind, types, one.attrs)
+  const wide = values.map((v) =>
+    v instanceof Float32Array ? Float64Array.from(v) : (v as Int32Array | null),
+  )
+  const expected = runKernel(kind, wide, types, one.attrs, results)
+  const limits = expected.map((data) => {
+    if (data instanceof Int32Array) return 0
+    let largest = one.floor ?? 1e-3
+    for (const value of data) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value))
+    return 1e-5 * (one.slack ?? 1) * largest
+  })
+  return { kind, name: `${kind} ${number}`, plan: planOf(kind, one, results), values, expected, limits }
+}
+
+export const kinds = Object.keys(cases) as readonly KernelKind[]
+
+/** Every case of a kernel, with the oracle's results. */
+export function trials(kind: KernelKind): readonly Trial[] {
+  return (cases[kind] as readonly Case[]).map((one, i) => trialOf(kind, one, i))
+}
