@@ -131,4 +131,9 @@ export const experiment = {
     'evaluation with nothing to learn from',
     ({ eval: name, source }) => `evaluation \`${name}\` needs labels, but source \`${source}\` has none`,
   ),
+  DINO0529: entry<{ path: string }>(
+    'error',
+    'saved experiment that is not one',
+    ({ path }) => `${path} does not hold a resolved experiment`,
+  ),
 } as const

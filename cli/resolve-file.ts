@@ -1,0 +1,16 @@
+import { nodeHost } from '../compiler/resolve/host.js'
+import { type Resolution, resolve } from '../compiler/resolve/resolve.js'
+import { DiagnosticError } from '../diagnostics/diagnostic.js'
+import type { FileOptions } from './options.js'
+import { hasErrors, reportDiagnostics } from './print.js'
+
+/** The experiments of FILE or FILE#experiment.variant; its faults end the command, warnings go to standard error. */
+export function resolveFile(entry: string, options: FileOptions, format: 'human' | 'json'): Resolution {
+  const resolution = resolve(entry, nodeHost(), { ...options, env: process.env })
+  if (hasErrors(resolution.diagnostics)) throw new DiagnosticError(resolution.diagnostics)
+  reportDiagnostics(
+    resolution.diagnostics.filter((d) => d.severity === 'warning'),
+    format,
+  )
+  return resolution
+}
