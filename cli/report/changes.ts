@@ -14,10 +14,10 @@ export function changesOf(runs: readonly CollectedRun[]): VariantChanges[] {
       : [
           {
             name,
-            rows: compare(full, resolved, '').map(({ path, before, after, effect, at }) => ({
+            rows: compare(full, resolved, '').map(({ path, beforeText, afterText, effect, at }) => ({
               path: path.replace(/^\./, ''),
-              before: before ?? '',
-              after: after ?? 'dropped',
+              before: beforeText ?? '',
+              after: afterText ?? 'dropped',
               effect,
               at: place(at.after ?? at.before),
             })),
