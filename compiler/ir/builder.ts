@@ -46,7 +46,8 @@ export type ResultsOf<K extends OpKind> = K extends 'call' | 'grad'
               : One
 
 /** A name hint must read back from IR text: letters, digits and underscores. */
-export const hint = (name: string) => name.replace(/[^A-Za-z0-9_]+/g, '_').replace(/^(?=\d)/, '_')
+export const hint = (name: string) =>
+  /^[A-Za-z_]\w*$/.test(name) ? name : name.replace(/[^A-Za-z0-9_]+/g, '_').replace(/^(?=\d)/, '_')
 
 /**
  * Builds one function in order. Values are numbered as they are defined, and every type is inferred, so a finished
@@ -134,6 +135,20 @@ export class FuncBuilder {
     names: readonly (string | undefined)[] = [],
   ): readonly ValueId[] {
     return this.at(op, () => this.op(op.kind, operands, op.attrs as OpAttrs[OpKind], names) as Many)
+  }
+
+  /** As `append` where the types of the results are known: they and their names are those of `like`. */
+  copy(
+    op: AnyOp,
+    operands: readonly (ValueId | null)[],
+    like: readonly Value[],
+    module: string = op.module,
+    span: Span | null = op.span,
+  ): readonly ValueId[] {
+    const results = like.map(({ type, name }) => this.define(type, name))
+    const { kind, attrs, stage } = op
+    this.ops.push({ kind, operands, results, attrs, module, stage, span } as unknown as AnyOp)
+    return results
   }
 
   /** Runs `emit` with the module, stage and span of an op (or some of the three), then restores them. */

@@ -43,9 +43,16 @@ function expandGrads(func: Func, functions: Readonly<Record<string, Func>>): Fun
   const emitted: AnyOp[] = []
   for (const op of flat.ops) {
     const operands = op.operands.map((v) => (v === null ? null : (values.get(v) as ValueId)))
-    const names = op.results.map((r) => old(r).name)
+    const like = op.results.map(old)
     const results =
-      op.kind === 'grad' ? gradients(b, emitted, { ...op, operands }, names) : b.append(op, operands, names)
+      op.kind === 'grad'
+        ? gradients(
+            b,
+            emitted,
+            { ...op, operands },
+            like.map((value) => value.name),
+          )
+        : b.copy(op, operands, like)
     if (op.kind !== 'grad') emitted.push({ ...op, operands, results } as AnyOp)
     op.results.forEach((r, i) => {
       values.set(r, results[i] as ValueId)

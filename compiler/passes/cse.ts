@@ -20,27 +20,22 @@ export function cse(module: Module): Module {
 
 export function shareWithin(func: Func): Func {
   const draft = openDraft(func)
-  const seen = new Map<string, AnyOp>()
-  const attrs = new Map<object, number>()
-  const attrsByText = new Map<string, number>()
+  /** Ops of one kind, stage and operands; few of them differ in attributes alone. */
+  const seen = new Map<string, AnyOp[]>()
   let shared = false
-  /** A number for each distinct attribute record. */
-  const attrsKey = (record: object): number => {
-    const known = attrs.get(record)
-    if (known !== undefined) return known
-    const text = JSON.stringify(record)
-    const key = attrsByText.get(text) ?? attrsByText.size
-    attrsByText.set(text, key)
-    attrs.set(record, key)
-    return key
-  }
   for (const op of func.ops) {
-    let operands = ''
-    for (const id of op.operands) operands += id === null ? ',' : `,${draft.resolve(id)}`
-    const key = `${op.kind}${operands}|${attrsKey(op.attrs)}|${op.stage}`
-    const same = seen.get(key)
+    let key = `${op.kind} ${op.stage}`
+    for (const id of op.operands) key += id === null ? ',' : `,${draft.resolve(id)}`
+    const alike = seen.get(key)
+    if (alike === undefined) {
+      seen.set(key, [op])
+      draft.keep(op)
+      continue
+    }
+    const attrs = JSON.stringify(op.attrs)
+    const same = alike.find((other) => JSON.stringify(other.attrs) === attrs)
     if (same === undefined) {
-      seen.set(key, op)
+      alike.push(op)
       draft.keep(op)
       continue
     }

@@ -30,6 +30,7 @@ export function fuseMeaning(module: Module, fuse: boolean): Module {
 
 function fuseFunc(func: Func): Func {
   const gelus = activations(func)
+  if (gelus.size === 0 && !func.ops.some((op) => op.kind === 'cross_entropy_rows')) return func
   const draft = openDraft(func)
   const fused = new Set<AnyOp>(gelus.values())
   for (const op of func.ops) {

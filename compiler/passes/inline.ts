@@ -2,6 +2,7 @@ import { diagnose } from '../../diagnostics/catalogue.js'
 import type { Span } from '../../diagnostics/diagnostic.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { FuncBuilder } from '../ir/builder.js'
+import { sameType } from '../ir/operands.js'
 import type { AnyOp, Func, Module, Value, ValueId } from '../ir/types.js'
 
 /**
@@ -35,7 +36,7 @@ export function inlineCalls(
     const { type, name } = func.values[p.value] as Value
     values.set(p.value, b.param(type, p.source, name))
   }
-  emit(b, func, values, { module: '', span: null }, functions, chosen)
+  emit(b, func, values, { module: '', span: null }, functions, chosen, true)
   return b.finish(func.results.map((r) => ({ value: values.get(r.value) as ValueId, sink: r.sink })))
 }
 
@@ -48,6 +49,7 @@ interface Place {
   readonly span: Span | null
 }
 
+/** `typed`: the function's own types are right here; else they are inferred again from those of the operands. */
 function emit(
   b: FuncBuilder,
   func: Func,
@@ -55,15 +57,19 @@ function emit(
   outer: Place,
   functions: Readonly<Record<string, Func>>,
   chosen: (op: AnyOp) => boolean,
+  typed: boolean,
 ): void {
   for (const op of func.ops) {
     const operands = op.operands.map((v) => (v === null ? null : (values.get(v) as ValueId)))
     const place = { module: joinModules(outer.module, op.module), span: op.span ?? outer.span }
-    const names = op.results.map((r) => (func.values[r] as Value).name)
+    const like = op.results.map((r) => func.values[r] as Value)
+    const names = () => like.map((value) => value.name)
     const results =
       (op.kind === 'call' || op.kind === 'residual') && chosen(op)
-        ? expand(b, op, operands as readonly ValueId[], place, functions, names)
-        : b.append({ ...op, ...place }, operands, names)
+        ? expand(b, op, operands as readonly ValueId[], place, functions, names())
+        : typed
+          ? b.copy(op, operands, like, place.module, place.span)
+          : b.append({ ...op, ...place }, operands, names())
     op.results.forEach((r, i) => {
       values.set(r, results[i] as ValueId)
     })
@@ -86,7 +92,10 @@ function expand(
   const func = functions[callee]
   if (!func) throw new DiagnosticError([diagnose('DINO0604', op.span, { callee })])
   const inner = new Map(func.params.map((p, i) => [p.value, operands[i] as ValueId]))
-  emit(b, func, inner, place, functions, () => true)
+  const typed = func.params.every((p, i) =>
+    sameType((func.values[p.value] as Value).type, b.type(operands[i] as ValueId)),
+  )
+  emit(b, func, inner, place, functions, () => true, typed)
   const results = func.results.map((r) => inner.get(r.value) as ValueId)
   if (op.kind === 'call') return results
   const [x, branch] = [operands[0] as ValueId, results[0] as ValueId]

@@ -24,7 +24,7 @@ export interface PassOptions {
    * pass, which costs as much again as all passes; without it the trace is empty.
    */
   readonly measure?: (module: Module) => Figures
-  /** Check the module after every pass; otherwise once, at the end. */
+  /** Check the module after every pass, as tests do. Every device checks the plan that comes of it in any case. */
   readonly verifyEach?: boolean
   /** Nothing will run: do not check at all. */
   readonly figuresOnly?: boolean

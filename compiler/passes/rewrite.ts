@@ -15,6 +15,7 @@ import type {
   Value,
   ValueId,
 } from '../ir/types.js'
+import { joinModules } from './inline.js'
 
 /**
  * How passes rewrite a function: walk its ops in order, keep them or put others in their place, and say which value
@@ -146,12 +147,23 @@ export function makeOp<K extends OpKind>(
 }
 
 export function withOperands(op: AnyOp, operands: readonly (ValueId | null)[]): AnyOp {
-  return { ...op, operands }
+  return makeOp(op.kind, operands, op.results, op.attrs as OpAttrs[OpKind], op)
 }
 
-/** For drafts that emit calls of a module's functions. */
+/** For drafts that emit calls of a module's functions. Blocks call the same few functions with the same types. */
 export function calleeContext(module: Module): ShapeContext {
-  return { span: null, callee: (name, types) => inferCall(module.functions, name, types) }
+  const known = new Map<string, { operands: readonly TensorType[]; results: readonly TensorType[] }[]>()
+  return {
+    span: null,
+    callee: (name, operands) => {
+      const before = known.get(name) ?? []
+      const same = before.find((call) => call.operands.every((type, i) => sameType(type, operands[i]!)))
+      if (same !== undefined) return same.results
+      const results = inferCall(module.functions, name, operands)
+      known.set(name, [...before, { operands, results }])
+      return results
+    },
+  }
 }
 
 /**
@@ -191,10 +203,6 @@ export function inlineCall(draft: Draft, call: Op<'call'>, callee: Func): void {
   })
 }
 
-export function joinModules(outer: string, inner: string): string {
-  return outer === '' ? inner : inner === '' ? outer : `${outer}.${inner}`
-}
-
 /** Renumbers values in order of definition and forgets those that nothing defines. */
 export function compact(func: Func): Func {
   const next = new Int32Array(func.values.length).fill(-1)
@@ -206,7 +214,8 @@ export function compact(func: Func): Func {
     if (values.length === id) values.push(old)
     else {
       changed = true
-      values.push({ ...old, id: values.length })
+      const { type, name } = old
+      values.push(name === undefined ? { id: values.length, type } : { id: values.length, type, name })
     }
   }
   for (const param of func.params) define(param.value)
@@ -215,11 +224,15 @@ export function compact(func: Func): Func {
   return {
     name: func.name,
     params: func.params.map((param) => ({ value: next[param.value]!, source: param.source })),
-    ops: func.ops.map((op) => ({
-      ...op,
-      operands: op.operands.map((id) => (id === null ? null : next[id]!)),
-      results: op.results.map((id) => next[id]!),
-    })),
+    ops: func.ops.map((op) =>
+      makeOp(
+        op.kind,
+        op.operands.map((id) => (id === null ? null : next[id]!)),
+        op.results.map((id) => next[id]!),
+        op.attrs as OpAttrs[OpKind],
+        op,
+      ),
+    ),
     results: func.results.map((result) => ({ value: next[result.value]!, sink: result.sink })),
     values,
   }
