@@ -1,0 +1,147 @@
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Workplace, workplace } from './workplace.js'
+
+let place: Workplace
+beforeAll(async () => {
+  place = await workplace(24)
+  const ended = await place.dinoc(['run', 'tiny.dino', '--runs', 'calm'])
+  expect(ended.err).not.toContain('error')
+  expect(ended.code).toBe(0)
+})
+afterAll(() => place.remove())
+
+const calm = (variant = 'full'): object[] => place.metrics(variant, 0, 'calm')
+
+test('a run ends with its table, its report and what is left to do', async () => {
+  expect(calm()).toHaveLength(24 + 6)
+  const again = await place.dinoc(['run', 'tiny.dino', '--runs', 'calm'])
+  expect(again.code).toBe(0)
+  const lines = again.out.trimEnd().split('\n')
+  expect(lines[0]).toMatch(/^ +top1@1 +against full +images\/s +peak$/)
+  expect(lines.slice(1, 5).map((line) => line.trim().split(/ {2,}/)[0])).toEqual([
+    ...['untrained', 'full', 'no_koleo', 'raw pixels'],
+  ])
+  expect(lines[5]).toBe('report   calm/tiny/report.html')
+  expect(lines[6]).toBe('again    dinoc run tiny.dino     (nothing left to do: 2 of 2 finished)')
+  expect(place.exists('calm/tiny/report.html')).toBe(true)
+})
+
+test('kill -9 in the middle, then the same command: metrics as if undisturbed', async () => {
+  const path = 'killed/tiny/full/seed-0/metrics.jsonl'
+  for (const count of [4, 16]) {
+    const first = place.start(['run', 'tiny.dino', '--runs', 'killed', '--only', 'full'])
+    await first.lines(path, count)
+    first.child.kill('SIGKILL')
+    expect((await first.ended).signal).toBe('SIGKILL')
+  }
+  const status = JSON.parse(
+    (await place.dinoc(['status', 'tiny.dino', '--runs', 'killed', '--json'])).out,
+  ) as {
+    runs: { variant: string; state: string; step: number; resumesFrom: number | null }[]
+  }
+  const full = status.runs.find((run) => run.variant === 'full')!
+  expect(full.state).toBe('interrupted')
+  expect(full.step).toBeGreaterThanOrEqual(full.resumesFrom!)
+  const { code } = await place.dinoc(['run', 'tiny.dino', '--runs', 'killed', '--only', 'full'])
+  expect(code).toBe(0)
+  expect(place.metrics('full', 0, 'killed')).toEqual(calm())
+})
+
+test('a second process in the same directory is refused, the first one goes on', async () => {
+  const first = place.start(['run', 'tiny.dino', '--runs', 'shared', '--only', 'full'])
+  await first.lines('shared/tiny/full/seed-0/metrics.jsonl', 3)
+  const second = await place.dinoc(['run', 'tiny.dino', '--runs', 'shared', '--only', 'full'])
+  expect(second.code).toBe(2)
+  expect(second.err).toContain(`error[DINO1030]: shared/tiny is in use by process ${first.child.pid}`)
+  expect((await first.ended).code).toBe(0)
+  expect(place.metrics('full', 0, 'shared')).toEqual(calm())
+})
+
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('%s: a checkpoint, exit status %i, and the same command goes on', async (signal, status) => {
+  const runs = `after-${signal}`
+  const first = place.start(['run', 'tiny.dino', '--runs', runs, '--only', 'full'])
+  await first.lines(`${runs}/tiny/full/seed-0/metrics.jsonl`, 6)
+  first.child.kill(signal)
+  const ended = await first.ended
+  expect(ended.code).toBe(status)
+  expect(ended.err).toContain('DINO1047')
+  const record = JSON.parse(place.read(`${runs}/tiny/full/seed-0/run.json`)) as {
+    status: string
+    step: number
+  }
+  expect(record.status).toBe('interrupted')
+  expect(
+    place.exists(`${runs}/tiny/full/seed-0/checkpoints/step-${String(record.step).padStart(8, '0')}`),
+  ).toBe(true)
+  expect((await place.dinoc(['run', 'tiny.dino', '--runs', runs, '--only', 'full'])).code).toBe(0)
+  expect(place.metrics('full', 0, runs)).toEqual(calm())
+})
+
+test('two jobs side by side give what one after the other gives; a killed parent takes them along', async () => {
+  const first = place.start(['run', 'tiny.dino', '--runs', 'beside', '--jobs', '2'])
+  await first.lines('beside/tiny/full/seed-0/metrics.jsonl', 3)
+  first.child.kill('SIGKILL')
+  await first.ended
+  const { code } = await place.dinoc(['run', 'tiny.dino', '--runs', 'beside', '--jobs', '2'])
+  expect(code).toBe(0)
+  expect(place.metrics('full', 0, 'beside')).toEqual(calm())
+  expect(place.metrics('no_koleo', 0, 'beside')).toEqual(calm('no_koleo'))
+})
+
+test('a smoke test leaves nothing behind', async () => {
+  const ended = await place.dinoc(['run', 'tiny.dino', '--smoke'])
+  expect(ended.code).toBe(0)
+  expect(ended.out).toBe('smoke test passed: 2 of 2 runs, interpret\n')
+  expect(place.exists('runs')).toBe(false)
+})
+
+test('a full disk: a diagnostic, a failed run, earlier checkpoints whole', async () => {
+  const small = await place.dinoc(['run', 'tiny.dino', '--runs', 'tight', '--only', 'full'], {
+    fileLimit: 40,
+  })
+  expect(small.code).toBe(3)
+  expect(small.err).toMatch(/error\[DINO1032\]: cannot write .*: the file would be larger than allowed here/)
+  const { code } = await place.dinoc(['run', 'tiny.dino', '--runs', 'tight', '--only', 'full'])
+  expect(code).toBe(0)
+  expect(place.metrics('full', 0, 'tight')).toEqual(calm())
+})
+
+test('one variant fails, the other goes on: exit status 4', async () => {
+  const file = place.read('tiny.dino').replace('drop loss.koleo', 'schedule.pretrain.lr = 1e38')
+  fs.writeFileSync(join(place.directory, 'wild.dino'), file)
+  const ended = await place.dinoc(['run', 'wild.dino', '--runs', 'wild'])
+  expect(ended.code).toBe(4)
+  expect(ended.err).toContain('error[DINO1036]: non-finite')
+  expect(place.metrics('full', 0, 'wild')).toEqual(calm())
+})
+
+test('--json: one object a line, the result last', async () => {
+  const { out, err } = await place.dinoc(['run', 'tiny.dino', '--runs', 'calm', '--json'])
+  const objects = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { formatVersion: number; type: string; table?: { rows: unknown[] } })
+  expect(err).toBe('')
+  expect(objects.every((o) => o.formatVersion === 1)).toBe(true)
+  expect(objects.map((o) => o.type)).toEqual(['done', 'done', 'result'])
+  expect(objects.at(-1)!.table!.rows).toHaveLength(4)
+})
+
+test.each([
+  [['--only', 'no_kolea'], 'DINO1040', 'no_koleo'],
+  [['--seed', '7'], 'DINO1040', 'there is 0'],
+  [['--device', 'abacus'], 'DINO0900', 'native'],
+  [['--threads', 'many'], 'whole number', '--threads'],
+  [['--jobs', '0'], 'whole number', '--jobs'],
+] as const)('wrong usage %j is told and changes nothing', async (args, code, hint) => {
+  const ended = await place.dinoc(['run', 'tiny.dino', '--runs', 'nowhere', ...args])
+  expect(ended.code).toBe(2)
+  expect(ended.err).toContain(code)
+  expect(ended.err).toContain(hint)
+  expect(place.exists('nowhere/tiny/full')).toBe(false)
+})
