@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
+import { nodeHost } from '../compiler/resolve/host.js'
+import { resolve, type SourceHost } from '../compiler/resolve/resolve.js'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { inOrder, summary } from '../diagnostics/order.js'
 import { renderSarif } from '../diagnostics/render/sarif.js'
-import { parse } from '../grammar/parser.js'
 import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { hasErrors, renderDiagnostics } from './print.js'
@@ -33,14 +34,17 @@ export function define(command: Command): void {
 /** The diagnostics are this command's result: they go to standard output. */
 function check(files: readonly string[], options: Options): number {
   const format = formatOption<Format>(options)
-  fileOptions({ ...options })
+  const { set, params } = fileOptions(options)
   const texts = new Map<string, string>()
   const found: Diagnostic[] = []
-  for (const file of files) {
-    const name = file === '-' ? standardInput : file
-    const text = readSource(file)
-    texts.set(name, text)
-    found.push(...parse(text, name).diagnostics)
+  for (const entry of files) {
+    const resolution = resolve(entry === '-' ? standardInput : entry, host(entry), {
+      set,
+      params,
+      env: process.env,
+    })
+    for (const [name, text] of resolution.files) texts.set(name, text)
+    found.push(...resolution.diagnostics)
   }
   const diagnostics = inOrder(found)
   if (format === 'sarif') process.stdout.write(`${renderSarif(diagnostics, version())}\n`)
@@ -51,4 +55,12 @@ function check(files: readonly string[], options: Options): number {
     )
   if (hasErrors(diagnostics)) return exit.findings
   return options.denyWarnings && diagnostics.some((d) => d.severity === 'warning') ? exit.findings : exit.good
+}
+
+/** Files of the working directory, with standard input as one of them. */
+function host(entry: string): SourceHost {
+  const files = nodeHost()
+  if (entry !== '-') return files
+  const text = readSource('-')
+  return { ...files, read: (path) => (path === standardInput ? text : files.read(path)) }
 }

@@ -2,7 +2,7 @@ import type { IToken } from 'chevrotain'
 import { diagnose } from '../diagnostics/catalogue.js'
 import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
 import { isVirtual } from './braces.js'
-import { type Extent, onNewLine, type Tokens } from './layout.js'
+import type { Extent, Tokens } from './layout.js'
 import type { LexicalFault } from './lexer.js'
 import { after, tokenSpan } from './spans.js'
 import * as t from './tokens.js'
@@ -31,7 +31,10 @@ export function braceTooMany(token: IToken, file: string): LexicalFault {
 export function openerMissing(tokens: Tokens, cut: Extent, open: number, file: string): Diagnostic {
   const header = textOf(tokens, cut.start, open)
   const place = after(tokenSpan(tokens[open - 1]!, file))
-  const found = onNewLine(tokens, open + 1) ? 'the end of the line' : t.showToken(tokens[open + 1]!)
+  let next = open + 1
+  while (isVirtual(tokens[next]!)) next++
+  const below = tokens[next]!.startLine! > tokens[open - 1]!.endLine!
+  const found = below ? 'the end of the line' : t.showToken(tokens[next]!)
   return diagnose(
     'DINO0109',
     place,

@@ -27,7 +27,9 @@ export function guess(
   switch (kind) {
     case 'assignment': {
       const path = pathAt(tokens, start, end, file)
-      return path && { kind, path, value: bad, span }
+      // `x.where = 4`: a path that breaks off names something else
+      const breaksOff = path && tokens[start + path.names.length * 2 - 1]?.tokenType === t.Dot
+      return path && !breaksOff ? { kind, path, value: bad, span } : null
     }
     case 'drop':
       return null

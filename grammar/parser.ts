@@ -34,7 +34,11 @@ export function parse(text: string, file: string): Parsed {
   const { tokens, comments, faults } = lex(text, file)
   const whole = wholeSpan(text, file)
   const balanced = balance([...tokens, endOfFile(whole)])
-  const all = [...faults, ...balanced.tooMany.map((token) => braceTooMany(token, file))]
+  const confused = linesOfUnpairedQuotes(tokens, faults)
+  const all = [
+    ...faults.filter((f) => isUnclosedText(f.diagnostic) || !confused.has(f.span.startLine)),
+    ...balanced.tooMany.map((token) => braceTooMany(token, file)),
+  ]
   const reader = new FileReader(
     balanced.tokens,
     comments,
@@ -42,14 +46,20 @@ export function parse(text: string, file: string): Parsed {
     file,
   )
   const { statements, incomplete } = reader.body(0, false)
-  const confused = linesOfUnpairedQuotes(tokens, faults)
+  const explained = new Set(
+    reader.diagnostics
+      .filter((d) => isUnclosedText(d) && confused.has(d.primary!.span.startLine))
+      .map((d) => d.primary!.span.startLine),
+  )
   return {
     file: { file, text, items: statements as Item[], comments, span: whole, incomplete },
     diagnostics: reader.diagnostics
-      .filter((d) => d.code === 'DINO0002' || !confused.has(d.primary!.span.startLine))
+      .filter((d) => isUnclosedText(d) || !explained.has(d.primary!.span.startLine))
       .sort((a, b) => a.primary!.span.start - b.primary!.span.start),
   }
 }
+
+const isUnclosedText = (diagnostic: Diagnostic) => diagnostic.code === 'DINO0002'
 
 interface Body {
   readonly statements: readonly (Item | Statement)[]
@@ -440,9 +450,7 @@ const behindText: ReadonlySet<unknown> = new Set([t.Comma, t.RParen, t.RSquare, 
  * it by what stands before or behind it.
  */
 function linesOfUnpairedQuotes(tokens: Tokens, faults: readonly LexicalFault[]): ReadonlySet<number> {
-  const unclosed = new Set(
-    faults.filter((f) => f.diagnostic.code === 'DINO0002').map((f) => f.span.startLine),
-  )
+  const unclosed = new Set(faults.filter((f) => isUnclosedText(f.diagnostic)).map((f) => f.span.startLine))
   const confused = new Set<number>()
   if (unclosed.size === 0) return confused
   tokens.forEach((token, i) => {
