@@ -1,4 +1,4 @@
-import type { Kernel } from './args.js'
+import type { Data, Kernel } from './args.js'
 import { dot, row } from './args.js'
 import { geluSlope, gelu as geluValue } from './erf.js'
 
@@ -68,11 +68,17 @@ export const layerNormGrad: Kernel<'layer_norm_grad'> = (x) => {
   return [dx, dw, db]
 }
 
-export const gelu: Kernel<'gelu'> = (x) => [x.float(0).map(geluValue)]
+export const gelu: Kernel<'gelu'> = (x) => {
+  const y = x.float(0).slice()
+  for (let i = 0; i < y.length; i++) y[i] = geluValue(y[i] as number)
+  return [y]
+}
 
 export const geluGrad: Kernel<'gelu_grad'> = (x) => {
   const data = x.float(1)
-  return [x.float(0).map((g, i) => g * geluSlope(data[i] as number))]
+  const dx = x.float(0).slice()
+  for (let i = 0; i < dx.length; i++) dx[i] = (dx[i] as number) * geluSlope(data[i] as number)
+  return [dx]
 }
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x))
@@ -105,17 +111,26 @@ export const siluGateGrad: Kernel<'silu_gate_grad'> = (x) => {
 }
 
 export const layerScale: Kernel<'layer_scale'> = (x) => {
-  const gamma = x.float(1)
-  return [x.float(0).map((v, i) => v * (gamma[i % gamma.length] as number))]
+  const [data, gamma] = [x.float(0), x.float(1)]
+  const d = gamma.length
+  const y = new Float64Array(data.length)
+  for (let i = 0; i < data.length; i += d)
+    for (let j = 0; j < d; j++) y[i + j] = (data[i + j] as number) * (gamma[j] as number)
+  return [y]
 }
 
 export const layerScaleGrad: Kernel<'layer_scale_grad'> = (x) => {
   const [dy, data, gamma] = [x.float(0), x.float(1), x.float(2)]
   const d = gamma.length
+  const dx = new Float64Array(dy.length)
   const dgamma = new Float64Array(d)
-  for (let i = 0; i < dy.length; i++)
-    dgamma[i % d] = (dgamma[i % d] as number) + (dy[i] as number) * (data[i] as number)
-  return [dy.map((g, i) => g * (gamma[i % d] as number)), dgamma]
+  for (let i = 0; i < dy.length; i += d)
+    for (let j = 0; j < d; j++) {
+      const g = dy[i + j] as number
+      dx[i + j] = g * (gamma[j] as number)
+      dgamma[j] = (dgamma[j] as number) + g * (data[i + j] as number)
+    }
+  return [dx, dgamma]
 }
 
 export const l2Normalize: Kernel<'l2_normalize'> = (x, { eps }) => {
@@ -210,11 +225,17 @@ export const softmaxGrad: Kernel<'softmax_grad'> = (x) => {
 }
 
 export const add: Kernel<'add'> = (x) => {
-  const y = x.float(1)
-  return [x.float(0).map((v, i) => v + (y[i] as number))]
+  const [a, b] = [x.all[0] as Data, x.all[1] as Data]
+  const y = a.slice()
+  for (let i = 0; i < y.length; i++) y[i] = (y[i] as number) + (b[i] as number)
+  return [y]
 }
 
-export const scale: Kernel<'scale'> = (x, { factor }) => [x.float(0).map((v) => v * factor)]
+export const scale: Kernel<'scale'> = (x, { factor }) => {
+  const y = x.float(0).slice()
+  for (let i = 0; i < y.length; i++) y[i] = (y[i] as number) * factor
+  return [y]
+}
 
 export const fill: Kernel<'fill'> = (_, { value, type }) => {
   const size = type.shape.reduce((n, s) => n * s, 1)

@@ -36,14 +36,15 @@ function stretches(
 }
 
 export const residualAdd: Kernel<'residual_add'> = (x, { scales }) => {
-  const gamma = x.optionalFloat(2)
   const branch = x.float(1)
   const d = x.dim(0, 1)
+  const gamma = x.optionalFloat(2) ?? new Float64Array(d).fill(1)
   const y = Float64Array.from(x.float(0))
   for (const s of stretches(x, x.type(0).segments, x.type(1).segments, scales))
-    for (let i = 0; i < s.rows * d; i++) {
-      const at = s.x * d + i
-      y[at] = (y[at] as number) + s.factor * (gamma?.[i % d] ?? 1) * (branch[s.branch * d + i] as number)
+    for (let i = 0; i < s.rows; i++) {
+      const [to, from] = [(s.x + i) * d, (s.branch + i) * d]
+      for (let j = 0; j < d; j++)
+        y[to + j] = (y[to + j] as number) + s.factor * (gamma[j] as number) * (branch[from + j] as number)
     }
   return [y]
 }
@@ -51,19 +52,22 @@ export const residualAdd: Kernel<'residual_add'> = (x, { scales }) => {
 export const residualAddGrad: Kernel<'residual_add_grad'> = (x, { scales, segments }) => {
   const dy = x.float(0)
   const branch = x.optionalFloat(1)
-  const gamma = x.optionalFloat(2)
+  const given = x.optionalFloat(2)
   const d = x.dim(0, 1)
+  const gamma = given ?? new Float64Array(d).fill(1)
   const rows = x.results[0]?.shape[0] as number
   const dbranch = new Float64Array(rows * d)
   const dgamma = new Float64Array(d)
   for (const s of stretches(x, x.type(0).segments, segments, scales))
-    for (let i = 0; i < s.rows * d; i++) {
-      const g = s.factor * (dy[s.x * d + i] as number)
-      const at = s.branch * d + i
-      dbranch[at] = g * (gamma?.[i % d] ?? 1)
-      if (branch) dgamma[i % d] = (dgamma[i % d] as number) + g * (branch[at] as number)
+    for (let i = 0; i < s.rows; i++) {
+      const [from, to] = [(s.x + i) * d, (s.branch + i) * d]
+      for (let j = 0; j < d; j++) {
+        const g = s.factor * (dy[from + j] as number)
+        dbranch[to + j] = g * (gamma[j] as number)
+        if (branch) dgamma[j] = (dgamma[j] as number) + g * (branch[to + j] as number)
+      }
     }
-  return gamma ? [dbranch, dgamma] : [dbranch]
+  return given ? [dbranch, dgamma] : [dbranch]
 }
 
 export const gatherSegments: Kernel<'gather_segments'> = (x) => {
