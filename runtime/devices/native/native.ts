@@ -8,7 +8,7 @@ import { refuseMissing } from '../requires.js'
 import { validatePlan } from '../validate.js'
 import type { Addon, DeviceHandle, Fault, PlanHandle, Refusal, StateHandle } from './addon.js'
 import { chooseInstructionSet, loadAddon } from './addon.js'
-import { attributeEncoders, encodePlan } from './encode.js'
+import { encodePlan } from './encode.js'
 
 /**
  * The embedded device: a C++ library (src/) that holds plans in their arenas and runs them on threads of its own.
@@ -201,6 +201,3 @@ function loadPlan(addon: Addon, device: DeviceHandle, plan: Plan, state: NativeS
     close: async () => addon.closePlan(handle),
   }
 }
-
-/** Kernel kinds that the encoder knows, for comparison with those that the addon has. */
-export const encodedKinds: readonly string[] = Object.keys(attributeEncoders)
