@@ -55,7 +55,7 @@ export function liveness(steps: readonly TimedStep[], tensors: readonly TimedTen
   const buffer = Int32Array.from(tensors.keys())
   steps.forEach((step, i) => {
     if (step.inPlace.length === 0) return
-    const taken = new Set<number>()
+    const taken: number[] = []
     for (const [r, o] of step.inPlace) {
       const result = step.results[r]
       const operand = step.operands[o]
@@ -64,11 +64,11 @@ export function liveness(steps: readonly TimedStep[], tensors: readonly TimedTen
       const from = tensors[operand]!
       const to = tensors[result]!
       if (!from.planned || !to.planned || from.keep || from.toEnd || from.bytes !== to.bytes) continue
-      if (end[operand] !== i || taken.has(operand)) continue
+      if (end[operand] !== i || taken.includes(operand)) continue
       // Read a second time by this step, at a position that may not be overwritten while it is read.
       if (step.operands.some((id, at) => id === operand && at !== o)) continue
       buffer[result] = buffer[operand]!
-      taken.add(operand)
+      taken.push(operand)
     }
   })
   return { start, end, buffer }

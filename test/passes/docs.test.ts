@@ -76,8 +76,10 @@ const shortened = (line: string) =>
 
 function effects(): string {
   const rows = trace.map(({ pass, before, after }) => {
-    const change = (of: (figures: typeof before) => number, unit: number) =>
-      of(before) === of(after) ? '' : `${(of(before) / unit).toFixed(1)} → ${(of(after) / unit).toFixed(1)}`
+    const change = (of: (figures: typeof before) => number, unit: number) => {
+      const [was, is] = [before, after].map((figures) => (of(figures) / unit).toFixed(1))
+      return was === is ? '' : `${was} → ${is}`
+    }
     const ops = before.ops === after.ops ? '' : `${before.ops} → ${after.ops}`
     return `| ${pass} | ${ops} | ${change((f) => f.executedFlops, 1e6)} | ${change((f) => f.bytesMoved, 1e6)} | ${change((f) => f.peakBytes, 1024)} |`
   })

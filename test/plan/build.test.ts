@@ -221,6 +221,28 @@ describe('results that replace state', () => {
     expect(stepsOf(plan).map((step) => [step.op, step.operands, step.results])).toEqual([['scale', [0], [0]]])
   })
 
+  it('may trade places', () => {
+    const { a, c } = run(
+      moduleOf((_, a, c) => [
+        { value: c, sink: { kind: 'state', name: 'a' } },
+        { value: a, sink: { kind: 'state', name: 'c' } },
+      ]),
+    )
+    expect({ a, c }).toEqual({ a: [5, 6, 7, 8], c: [1, 2, 3, 4] })
+  })
+
+  it('leave an old value as it was for those who asked for it', () => {
+    const module = moduleOf((b, a) => [
+      { value: b.one('scale', [a], { factor: 2 }), sink: { kind: 'state', name: 'a' } },
+      { value: a, sink: { kind: 'output', name: 'before' } },
+    ])
+    const plan = buildPlan(module, { class: 'arena', arenaLimitBytes: null }, work)
+    const executed = openRun(plan, { a: Float64Array.of(1, 2, 3, 4), c: new Float64Array(4) })
+    executed.run('forward')
+    expect([...executed.read(plan.outputs[0]!.tensor)]).toEqual([1, 2, 3, 4])
+    expect([...executed.state.a!]).toEqual([2, 4, 6, 8])
+  })
+
   it('are copied at the end where the old value is still read', () => {
     const { plan, a, c } = run(
       moduleOf((b, a, c) => {
