@@ -25,6 +25,7 @@ export const commands: readonly CommandEntry[] = [
     summary: 'say what really differs between two experiments',
     load: () => import('./diff.js'),
   },
+  { name: 'plan', summary: 'say what a file costs before it runs', load: () => import('./plan.js') },
   { name: 'explain', summary: 'print the page of a diagnostic', load: () => import('./explain.js') },
   {
     name: 'devices',

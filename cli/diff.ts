@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
 import pc from 'picocolors'
-import { type CompileTarget, planVariant } from '../compiler/compile.js'
+import { embeddedTarget, planVariant } from '../compiler/compile.js'
 import type { VariantCost } from '../compiler/plan/cost.js'
 import { type Change, type DiffResult, diff, type Pair, type Side } from '../compiler/resolve/diff.js'
 import { canonicalForm, configIdentity } from '../compiler/resolve/identity.js'
@@ -67,9 +67,6 @@ function sideOf(entry: string, options: FileOptions, format: 'human' | 'json'): 
   }))
 }
 
-/** Figures are those of the embedded device without limits: only their difference matters here. */
-const target: CompileTarget = { class: 'arena', capabilities: new Set(), arenaLimitBytes: null }
-
 /** What follows from the differences of a pair; nothing where it differs in nothing that costs. */
 function derive(pair: Pair): Derived[] {
   const { before, after, experiment, variant } = pair
@@ -77,7 +74,7 @@ function derive(pair: Pair): Derived[] {
     JSON.stringify([before.hardware, canonicalForm(before)]) !==
     JSON.stringify([after.hardware, canonicalForm(after)])
   if (!costly) return []
-  const [a, b] = [before, after].map((resolved) => figures(planVariant(resolved, target, null)))
+  const [a, b] = [before, after].map((resolved) => figures(planVariant(resolved, embeddedTarget, null)))
   a!.set('identity', configIdentity(before, 0))
   b!.set('identity', configIdentity(after, 0))
   const names = [...new Set([...a!.keys(), ...b!.keys()])]

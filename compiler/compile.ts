@@ -1,5 +1,6 @@
-import type { Diagnostic } from '../diagnostics/diagnostic.js'
-import type { Module } from './ir/types.js'
+import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
+import { isStructural, operandNames } from './ir/ops.js'
+import type { Module, OpKind } from './ir/types.js'
 import { lowerFeatures } from './lower/features.js'
 import { expectedMaskedRows } from './lower/masking.js'
 import { describeStep, imageChannels, type StepShape } from './lower/step.js'
@@ -10,12 +11,13 @@ import { buildPlan } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
 import { type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
+import { memoryBudget, overBudget } from './plan/findings.js'
 import { measureWork } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
 import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
 import type { SourceHost } from './resolve/host.js'
 import { configIdentity, protocolIdentity } from './resolve/identity.js'
-import { type ResolvedFamily, type ResolveOptions, resolve } from './resolve/resolve.js'
+import { type Resolution, type ResolveOptions, resolve } from './resolve/resolve.js'
 import type { Phase, ResolvedExperiment } from './resolve/resolved.js'
 
 /** What plans are made for: a device says it, `plan` assumes the embedded one. */
@@ -26,6 +28,17 @@ export interface CompileTarget {
   readonly arenaLimitBytes: number | null
 }
 
+/** What `plan` and `diff` assume: the embedded device, which has every kernel and no limit but memory. */
+export const embeddedTarget: CompileTarget = {
+  class: 'arena',
+  capabilities: new Set(
+    Object.keys(operandNames)
+      .filter((kind) => !isStructural(kind as OpKind))
+      .map((kind) => `op:${kind}`),
+  ),
+  arenaLimitBytes: null,
+}
+
 export interface CompiledVariant {
   /** By file name, as the run spec names them. */
   readonly plans: Readonly<Record<string, Plan>>
@@ -33,17 +46,25 @@ export interface CompiledVariant {
   readonly cost: VariantCost
 }
 
-/** Text to resolved variants, with everything that can be said of the file without a device. */
-export function checkFile(
-  entry: string,
-  host: SourceHost,
-  options: ResolveOptions,
-): {
-  readonly diagnostics: readonly Diagnostic[]
-  readonly experiments: readonly ResolvedFamily[]
-  readonly files: ReadonlyMap<string, string>
-} {
-  return resolve(entry, host, options)
+/**
+ * Text to resolved variants, with everything that can be said of the file without a device: what resolving finds, and
+ * where an experiment states its memory, whether the unedited one fits.
+ */
+export function checkFile(entry: string, host: SourceHost, options: ResolveOptions): Resolution {
+  const resolution = resolve(entry, host, options)
+  const found = resolution.experiments.flatMap(({ variants: [variant] }) =>
+    variant === undefined || memoryBudget(variant.resolved) === null ? [] : memoryFindings(variant.resolved),
+  )
+  return { ...resolution, diagnostics: [...resolution.diagnostics, ...found] }
+}
+
+function memoryFindings(experiment: ResolvedExperiment): readonly Diagnostic[] {
+  try {
+    return overBudget(experiment, planVariant(experiment, embeddedTarget, null), null)
+  } catch (error) {
+    if (error instanceof DiagnosticError) return error.diagnostics
+    throw error
+  }
 }
 
 /** A resolved variant to the plans and the run spec that train and evaluate it. */
@@ -75,6 +96,11 @@ export function compileVariant(experiment: ResolvedExperiment, target: CompileTa
   }
 }
 
+/** One phase as it is before any pass. */
+export function lowerPhase(experiment: ResolvedExperiment, phase: Phase): Module {
+  return lowerTrainStep(experiment, phase, imagesPerMicroBatch(experiment))
+}
+
 /** The training plans alone, and what they cost. */
 export function planVariant(
   experiment: ResolvedExperiment,
@@ -99,7 +125,7 @@ function planPhase(
   options: Pick<PassOptions, 'figuresOnly'>,
 ): PlannedPhase {
   const images = imagesPerMicroBatch(experiment)
-  const lowered = lowerTrainStep(experiment, phase, images)
+  const lowered = lowerPhase(experiment, phase)
   const { module } = optimizePhase(experiment, lowered, target, options)
   const step = describeStep(experiment, phase, images)
   const expected = expectedRows(step)

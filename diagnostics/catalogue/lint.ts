@@ -58,6 +58,11 @@ export const lint = {
     ({ path, over, phase, length }) =>
       `\`${path}\` lasts ${over} and is cut at the end of phase \`${phase}\` after ${length}`,
   ),
+  DINO2011: entry<{ from: string; to: string; phase: string }>(
+    'warning',
+    'jump of the learning rate between phases',
+    ({ from, to, phase }) => `lr jumps from ${from} to ${to} at the start of phase \`${phase}\``,
+  ),
   DINO2012: entry<{ source: string; eval: string }>(
     'warning',
     'evaluation images among the training images',

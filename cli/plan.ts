@@ -1,0 +1,112 @@
+import type { Command } from 'commander'
+import { embeddedTarget, planVariant } from '../compiler/compile.js'
+import type { VariantCost } from '../compiler/plan/cost.js'
+import { jumps, missingPasses, overBudget } from '../compiler/plan/findings.js'
+import type { ResolvedFamily } from '../compiler/resolve/resolve.js'
+import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
+import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import { exit } from './exit.js'
+import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { emit, emitStages } from './plan/emit.js'
+import { explain } from './plan/explain.js'
+import { planJson } from './plan/json.js'
+import { planText } from './plan/text.js'
+import { trainingImages } from './plan/training-images.js'
+import { columnsOf, reportDiagnostics, usesColor } from './print.js'
+import { resolveFile } from './resolve-file.js'
+import { UsageError } from './usage-error.js'
+
+interface Options {
+  readonly set?: string[]
+  readonly param?: string[]
+  readonly format?: string
+  readonly json?: boolean
+  readonly memory?: boolean
+  readonly explain?: boolean
+  readonly emit?: string
+  readonly after?: string
+  readonly phase?: string
+}
+
+/** A variant and what it costs; an alias has the cost of the variant that it equals. */
+export interface PlannedVariant {
+  readonly resolved: ResolvedExperiment
+  readonly aliasOf: string | null
+  readonly cost: VariantCost
+  /** Null: the training images are not at hand. */
+  readonly trainingImages: number | null
+  /** What the figures have to say: jumps, memory over budget, passes that they lack. */
+  readonly findings: readonly Diagnostic[]
+}
+
+export interface PlannedFamily {
+  readonly name: string
+  readonly variants: readonly PlannedVariant[]
+}
+
+export function define(command: Command): void {
+  addFormatOption(
+    addFileOptions(command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')),
+  )
+    .option('--memory', 'list everything that is alive at the peak')
+    .option('--explain', 'what each pass saves: operations, FLOPs, bytes moved, peak memory')
+    .option('--emit <stage>', `print a stage instead: ${emitStages.join(', ')}`)
+    .option('--after <pass>', 'with --emit ir: the module after this pass')
+    .option('--phase <name>', 'with --explain and --emit: this phase; the first one by default')
+    .action((file: string, options: Options) => {
+      process.exitCode = run(file, options)
+    })
+}
+
+function run(file: string, options: Options): number {
+  const format = formatOption(options)
+  if (options.after !== undefined && options.emit !== 'ir')
+    throw new UsageError('--after PASS belongs to --emit ir', ['--emit ir --after pack'])
+  const given = fileOptions({ ...options })
+  if (options.emit !== undefined) {
+    process.stdout.write(emit(file, given, { ...options, stage: options.emit }))
+    return exit.good
+  }
+  const { experiments } = resolveFile(file, given, format)
+  if (options.explain) {
+    process.stdout.write(explain(experiments, options.phase ?? null, format))
+    return exit.good
+  }
+  const families = experiments.map(planFamily)
+  process.stdout.write(
+    format === 'json'
+      ? `${JSON.stringify(planJson(families))}\n`
+      : planText(families, {
+          color: usesColor(process.stdout),
+          width: columnsOf(process.stdout),
+          memory: options.memory === true,
+        }),
+  )
+  const findings = families.flatMap(({ variants }) => variants.flatMap((variant) => variant.findings))
+  reportDiagnostics(
+    findings.filter((d) => d.severity !== 'note'),
+    format,
+  )
+  return exit.good
+}
+
+function planFamily({ name, variants }: ResolvedFamily): PlannedFamily {
+  const planned = new Map<string, PlannedVariant>()
+  for (const { resolved, aliasOf } of variants) {
+    const same = aliasOf === null ? undefined : planned.get(aliasOf)
+    planned.set(resolved.variant, same ? { ...same, resolved, aliasOf, findings: [] } : planOne(resolved))
+  }
+  return { name, variants: [...planned.values()] }
+}
+
+function planOne(resolved: ResolvedExperiment): PlannedVariant {
+  const images = trainingImages(resolved)
+  const cost = planVariant(resolved, embeddedTarget, images)
+  return {
+    resolved,
+    aliasOf: null,
+    cost,
+    trainingImages: images,
+    findings: [...jumps(resolved, cost), ...overBudget(resolved, cost, null), ...missingPasses(resolved)],
+  }
+}

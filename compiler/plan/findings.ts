@@ -1,0 +1,150 @@
+import { diagnose } from '../../diagnostics/catalogue.js'
+import type { Diagnostic, Span } from '../../diagnostics/diagnostic.js'
+import type { ResolvedExperiment } from '../resolve/resolved.js'
+import type { PhaseCost, VariantCost } from './cost.js'
+
+/** What a plan's figures have to say about the file: memory over its budget, jumps where phases meet, missing passes. */
+
+/** Bytes that one rank may use, by the file: `optimize.memory_budget`, else `hardware.memory`; null: it does not say. */
+export function memoryBudget(experiment: ResolvedExperiment): number | null {
+  return experiment.optimize.memoryBudget ?? experiment.hardware.memory
+}
+
+/**
+ * DINO0801 for each phase that does not fit: a warning in `check` and `plan`, which `run` takes as an error.
+ * `deviceBytes`: what a device reports, where the file says nothing. Where the figures lack a pass that the experiment
+ * asks for they are too large to be held against it: nothing is said.
+ */
+export function overBudget(
+  experiment: ResolvedExperiment,
+  cost: VariantCost,
+  deviceBytes: number | null,
+): Diagnostic[] {
+  const said = memoryBudget(experiment)
+  const budget = said ?? deviceBytes
+  if (budget === null || missingPasses(experiment).length > 0) return []
+  const path = experiment.optimize.memoryBudget === null ? 'hardware.memory' : 'optimize.memory_budget'
+  const at = said === null ? null : spanAt(experiment, path)
+  return cost.phases
+    .filter((phase) => phase.perRank.peakBytes > budget)
+    .map((phase) =>
+      diagnose(
+        'DINO0801',
+        at ?? spanAt(experiment, `schedule.${phase.name}.resolution`) ?? spanAt(experiment, 'schedule.batch'),
+        {
+          phase: phase.name,
+          peak: gibibytes(phase.perRank.peakBytes),
+          budget: gibibytes(budget),
+          setBy: said === null ? 'the device' : `\`${path}\``,
+        },
+        { label: 'the budget', notes: memoryNotes(phase), help: memoryHelp(experiment, phase, budget) },
+      ),
+    )
+}
+
+function memoryNotes(phase: PhaseCost): string[] {
+  const { arenaBytes, stateBytes, contributors } = phase.memory
+  const largest = contributors.slice(0, 4).map(({ name, bytes }) => `${name} ${gibibytes(bytes)}`)
+  return [
+    `${gibibytes(arenaBytes)} of activations and gradients + ${gibibytes(stateBytes)} of state`,
+    `largest: ${largest.join(', ')}`,
+  ]
+}
+
+/** Fewer images in one pass, by the share that activations have; recomputation where it is off. */
+function memoryHelp(experiment: ResolvedExperiment, phase: PhaseCost, budget: number): string[] {
+  const { arenaBytes, stateBytes } = phase.memory
+  const images = phase.imagesPerRank / phase.microSteps
+  const fits = Math.floor((images * (budget - stateBytes)) / arenaBytes)
+  const divisor = divisorUpTo(phase.imagesPerRank, fits)
+  return [
+    ...(divisor >= 2
+      ? [
+          `schedule.micro_batch = ${divisor} img   (what KoLeo, Sinkhorn-Knopp and centers see shrinks with it)`,
+        ]
+      : []),
+    ...(experiment.optimize.recompute === 'off' ? ['optimize.recompute = blocks'] : []),
+    ...(stateBytes > budget ? ['hardware.shard = fsdp, over more ranks: the state alone is too large'] : []),
+  ]
+}
+
+function divisorUpTo(n: number, most: number): number {
+  for (let d = Math.min(n, most); d > 1; d--) if (n % d === 0) return d
+  return 1
+}
+
+/**
+ * DINO2011: the learning rate more than doubles where one phase follows another: a warm-up counts as what it leads
+ * to.
+ */
+export function jumps(experiment: ResolvedExperiment, cost: VariantCost): Diagnostic[] {
+  const found: Diagnostic[] = []
+  for (const [i, phase] of cost.phases.entries()) {
+    const before = cost.phases[i - 1]?.schedules.lr
+    const [first] = experiment.schedule.phases[i]?.lr.pieces ?? []
+    if (before === undefined || first === undefined) continue
+    const now = first.kind === 'warmup' ? first.to : first.kind === 'constant' ? first.value : first.from
+    if (now <= 2 * before.last) continue
+    found.push(
+      diagnose(
+        'DINO2011',
+        spanAt(experiment, `schedule.${phase.name}.lr`),
+        { from: rate(before.last), to: rate(now), phase: phase.name },
+        {
+          label: first.kind === 'warmup' ? 'warms up to this' : 'starts here',
+          notes: [`phase \`${cost.phases[i - 1]?.name}\` ends at ${rate(before.last)}`],
+        },
+      ),
+    )
+  }
+  return found
+}
+
+/** DINO0805 for each pass that the experiment asks for and this version plans as off. */
+export function missingPasses(experiment: ResolvedExperiment): Diagnostic[] {
+  const { optimize, hardware } = experiment
+  const missing = (pass: string, why: string, path: string) =>
+    diagnose('DINO0805', spanAt(experiment, path), { pass, why })
+  return [
+    ...(optimize.precision === 'bf16'
+      ? [
+          missing(
+            'mixed precision',
+            'planned as float32: memory is that of 4-byte operands',
+            'optimize.precision',
+          ),
+        ]
+      : []),
+    ...(optimize.recompute === 'auto'
+      ? [missing('recompute = auto', 'planned as off: every activation is kept', 'optimize.recompute')]
+      : []),
+    ...(hardware.ranks > 1
+      ? [
+          missing(
+            'sharding',
+            'planned for one rank: state and communication are counted a rank, gathered blocks are not, gradients are whole',
+            spanAt(experiment, 'hardware.gpus') === null ? 'hardware.ranks' : 'hardware.gpus',
+          ),
+        ]
+      : []),
+  ]
+}
+
+function spanAt(experiment: ResolvedExperiment, path: string): Span | null {
+  return experiment.provenance[path]?.at ?? null
+}
+
+/** `28.4 GiB`, `610 MiB` */
+export function gibibytes(bytes: number): string {
+  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`
+}
+
+/** `3.46e-4` */
+export function rate(value: number): string {
+  if (value === 0) return '0'
+  return value < 0.01 ? trimmed(value.toExponential(2)) : String(Number(value.toPrecision(4)))
+}
+
+function trimmed(text: string): string {
+  return text.replace(/(\.\d)0e/, '$1e')
+}
