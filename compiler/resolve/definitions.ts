@@ -68,6 +68,17 @@ export function buildSource(definition: SourceDefinition, name: string, tools: T
     split: { kind: 'published' },
   }
   for (const field of type.fields.values()) source[camelCase(field.name)] = fields[field.name] ?? null
+  const background = source.background
+  if (typeof background === 'string' && !/^(white|black|#[0-9a-fA-F]{6})$/.test(background)) {
+    const at = origins.get(`sources.${definition.name}.background`)?.at ?? block.headerSpan
+    report.give(
+      'DINO0425',
+      at,
+      { text: background },
+      { help: ['write `white`, `black` or a colour as "#rrggbb"'] },
+    )
+    return { value: POISON, origins }
+  }
   const renamed = renameOrigins(origins, `sources.${definition.name}`, `sources.${name}`)
   return { value: isPoisoned(source) ? POISON : (source as unknown as Source), origins: renamed }
 }

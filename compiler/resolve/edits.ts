@@ -90,6 +90,16 @@ export function readBody(
       lost = true
       return
     }
+    if (inside.kind === 'phase' && isFieldOf('schedule', header.name!.text)) {
+      const { text, span } = header.name!
+      report.give(
+        'DINO0320',
+        span,
+        { name: text },
+        { label: 'the name of a field', help: ['give the phase another name'] },
+      )
+      return
+    }
     const segments = inside.form === 'named' && header.name !== null ? [header.name] : []
     const own = inside.kind === 'phase' ? segments : [block.keyword, ...segments]
     const path = [...prefix, ...own]
@@ -127,6 +137,10 @@ function placeEdit(statement: Assignment | Drop, path: readonly Name[]): Placed 
 
 function join(path: readonly Name[]): string {
   return path.map((n) => n.text).join('.')
+}
+
+function isFieldOf(kind: string, name: string): boolean {
+  return [...kindNamed(kind).types.values()].some((type) => type.fields.has(name))
 }
 
 /** The kind that a block's keyword means inside a container; null after a diagnostic. */

@@ -25,7 +25,7 @@ import { paramValues, shifted, shiftSpan } from './params.js'
 import { guarded, isPoisoned, POISON, unlessPoisoned } from './poison.js'
 import { newReport } from './report.js'
 import type { Curation, DataReference, Provenance, ResolvedExperiment, Source } from './resolved.js'
-import { rules } from './rules/all.js'
+import { lints, remarks, rules } from './rules/all.js'
 import { applyBody, copyNode } from './tree.js'
 
 export type { SourceHost } from './host.js'
@@ -188,8 +188,9 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
       incomplete: root.incomplete,
       text: (span: Span) => (files.get(span.file) ?? '').slice(span.start, span.end),
     }
-    for (const rule of rules) unlessPoisoned(() => rule(context))
+    for (const rule of [...rules, ...lints]) unlessPoisoned(() => rule(context))
     if (poisoned || report.errors > before) return { resolved: null, filtered: false }
+    for (const rule of remarks) rule(context)
     return {
       resolved: freeze({ ...withoutUnusedHeads(draft), provenance: provenanceOf(origins) }),
       filtered: false,

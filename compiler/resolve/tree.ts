@@ -104,18 +104,6 @@ function applyOpen(root: Node, open: Open, layer: Layer, report: Report): void {
     if (open.block.incomplete) present.incomplete = true
     return
   }
-  if (open.kind.kind === 'phase' && kindNamed('schedule').types.get('schedule')!.fields.has(name!)) {
-    report.give(
-      'DINO0320',
-      open.block.name!.span,
-      { name: name! },
-      {
-        label: 'the name of a field',
-        help: ['give the phase another name'],
-      },
-    )
-    return
-  }
   const node = newNode(open.kind, type, open.path.join('.'), name)
   node.at = open.at
   node.layer = layer

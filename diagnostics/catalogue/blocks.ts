@@ -115,9 +115,4 @@ export const blocks = {
     'a block where a value belongs',
     ({ field, block }) => `\`${field}\` of ${block} is a field, not a block`,
   ),
-  DINO0323: entry<{ path: string; what: string }>(
-    'error',
-    'path that no edit may use',
-    ({ path, what }) => `\`${path}\` cannot be ${what}`,
-  ),
 } as const

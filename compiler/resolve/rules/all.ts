@@ -19,7 +19,7 @@ import type { Rule } from './rule.js'
 import { epochMeaning, epochUnit, freezeLength, warmupLength } from './schedule.js'
 import { distilledDropPath, distilledMasks, frozenTeacher } from './teacher.js'
 
-/** Every rule: a new one is a function, a code with its page, and a case. */
+/** Errors: a new rule is a function, a code with its page, and a case. */
 export const rules: readonly Rule[] = [
   headsWidth,
   cropPatch,
@@ -46,18 +46,19 @@ export const rules: readonly Rule[] = [
   evalBlocks,
   channels,
   blurKernel,
-  // Warnings and notes.
+]
+
+/** Warnings about what was written. */
+export const lints: readonly Rule[] = [
   withoutEffect,
   shadowedMomentum,
   smallBatch,
-  rankTerms,
   distilledDropPath,
   distilledMasks,
-  unusedHead,
-  maskedWithoutIbot,
-  globalKoleo,
   nominalBlur,
   leaks,
   sameImages,
-  executable,
 ]
+
+/** What is worth knowing of a variant that has no error. */
+export const remarks: readonly Rule[] = [rankTerms, unusedHead, maskedWithoutIbot, globalKoleo, executable]

@@ -121,7 +121,8 @@ export const labelledEvaluations: Rule = (context) => {
         const lacking = wanted === undefined ? table && found.label === null : found.type !== wanted
         if (!lacking) continue
         const blamed = blame(context, [`eval.${name}.${role}`])
-        context.report.give(
+        context.report.giveOnce(
+          `DINO0526 ${name} ${source} ${context.header.file}:${context.header.start}`,
           'DINO0526',
           blamed.at,
           { eval: name, source },

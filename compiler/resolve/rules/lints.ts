@@ -8,79 +8,103 @@ import { blame, labelsOf, type Rule, written } from './rule.js'
 interface Idle {
   readonly path: string
   readonly why: string
+  /** What makes it idle: where that was said later than the setting, the setting is merely overridden. */
+  readonly cause: string | null
 }
 
 /** Settings that change nothing, each with the reason. */
 function idleSettings(e: ResolvedExperiment): Idle[] {
   const found: Idle[] = []
-  const when = (test: () => boolean, paths: readonly string[], why: string) => {
-    if (unlessPoisoned(test) === true) for (const path of paths) found.push({ path, why })
+  const when = (test: () => boolean, paths: readonly string[], why: string, cause: string | null) => {
+    if (unlessPoisoned(test) === true) for (const path of paths) found.push({ path, why, cause })
   }
   const phases = unlessPoisoned(() => e.schedule.phases) ?? []
   const [first] = phases
   const targets = () => Object.values(e.loss).some((loss) => loss.type !== 'koleo')
-  when(() => e.crops.local.count === 0, ['crops.local.size', 'crops.local.scale'], 'there are no local crops')
-  when(
-    () => e.crops.local.count === 0,
-    phases.map((p) => `schedule.${p.name}.local_resolution`),
-    'there are no local crops',
-  )
+  const local = [
+    'crops.local.size',
+    'crops.local.scale',
+    ...phases.map((p) => `schedule.${p.name}.local_resolution`),
+  ]
+  when(() => e.crops.local.count === 0, local, 'there are no local crops', 'crops.local.count')
   when(
     () => e.hardware.semantics === 'per_rank',
     ['hardware.groups'],
     'groups belong to `semantics = global`',
+    'hardware.semantics',
   )
-  when(() => e.hardware.ranks === 1 && e.hardware.shard === 'fsdp', ['hardware.shard'], 'there is one rank')
+  when(
+    () => e.hardware.ranks === 1 && e.hardware.shard === 'fsdp',
+    ['hardware.shard'],
+    'there is one rank',
+    'hardware.ranks',
+  )
   if (first !== undefined)
-    when(() => true, [`schedule.${first.name}.optimizer_state`], 'the first phase has no state to take over')
+    when(
+      () => true,
+      [`schedule.${first.name}.optimizer_state`],
+      'the first phase has no state to take over',
+      null,
+    )
   when(
     () => e.teacher.type === 'frozen',
     phases.map((p) => `schedule.${p.name}.momentum`),
     'the teacher is frozen',
+    'teacher',
   )
   when(
     () => !targets(),
     phases.map((p) => `schedule.${p.name}.teacher_temp`),
     'no loss has targets',
+    null,
   )
   when(
     () => e.masking !== null && !e.masking.apply && !Object.values(e.loss).some((l) => l.type === 'ibot'),
     ['masking'],
     'masks are not applied and no loss is on patches',
+    'masking.apply',
   )
+  const blurred = ['first_global', 'second_global', 'local'].map((view) => `augment.blur.${view}`)
   when(
     () => e.augment.blur.probability.every((p) => p === 0),
     ['augment.blur.kernel', 'augment.blur.sigma'],
     'no crop is blurred',
+    blurred[1]!,
   )
   when(
     () => e.augment.solarize.probability.every((p) => p === 0),
     ['augment.solarize.threshold'],
     'no crop is solarized',
+    'augment.solarize.second_global',
   )
   when(
     () => e.augment.jitter.probability === 0,
     ['brightness', 'contrast', 'saturation', 'hue'].map((f) => `augment.jitter.${f}`),
     'no crop is jittered',
+    'augment.jitter.probability',
   )
   when(
     () => e.schedule.microBatch === e.schedule.batch / e.hardware.ranks,
     ['schedule.micro_batch'],
     'a rank has no more images than that',
+    'schedule.batch',
   )
   for (const [name, loss] of Object.entries(e.loss))
     when(
       () => loss.weight === 0,
       ['student_temp', 'centering', 'crops', 'scope'].map((f) => `loss.${name}.${f}`),
       'the weight of the loss is 0',
+      `loss.${name}.weight`,
     )
   return found
 }
 
 /** DINO2001: nothing that somebody wrote is silently ignored. */
 export const withoutEffect: Rule = (context) => {
-  for (const { path, why } of idleSettings(context.e)) {
+  const layer = (path: string) => context.origins.get(path)?.layer?.index ?? -1
+  for (const { path, why, cause } of idleSettings(context.e)) {
     if (!written(context, path) || !countsHere(context, path)) continue
+    if (cause !== null && layer(cause) > layer(path)) continue
     const blamed = blame(context, [path])
     context.report.give('DINO2001', blamed.at, { path, why }, { label: 'no effect' })
   }
