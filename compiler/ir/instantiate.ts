@@ -1,7 +1,7 @@
 import { diagnose } from '../../diagnostics/catalogue.js'
 import type { Span } from '../../diagnostics/diagnostic.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
-import { sameType, showType } from './operands.js'
+import { sameType } from './operands.js'
 import { resultTypes } from './ops.js'
 import type { Func, OpAttrs, OpKind, TensorType, Value, ValueId } from './types.js'
 
@@ -62,6 +62,3 @@ export function inferCall(
   const instance = instantiate(func, types, functions, span)
   return instance.results.map((r) => (instance.values[r.value] as Value).type)
 }
-
-/** `(f32[64, 96], f32[96])`, for messages about calls. */
-export const showTypes = (types: readonly TensorType[]) => `(${types.map(showType).join(', ')})`

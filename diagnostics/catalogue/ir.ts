@@ -75,9 +75,4 @@ export const ir = {
     'a value handed to the interpreter is missing or does not fit',
     ({ name, expected, found }) => `${name}: expected ${expected}, found ${found}`,
   ),
-  DINO0615: entry<{ op: string; result: string }>(
-    'error',
-    'a decomposed operation has a result that its expansion does not give',
-    ({ op, result }) => `the expansion of ${op} does not give ${result}, which is still used`,
-  ),
 } as const
