@@ -43,6 +43,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./eval.js'),
   },
   {
+    name: 'features',
+    summary: 'write what a trained network sees in images',
+    load: () => import('./features.js'),
+  },
+  {
     name: 'bench',
     summary: 'time a training step on synthetic inputs',
     load: () => import('./bench.js'),

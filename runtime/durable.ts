@@ -56,16 +56,21 @@ export async function writeSynced(path: string, chunks: Iterable<Uint8Array | st
 }
 
 /** After a crash at any moment `path` holds the old content or the new one, whole. */
-export async function replaceFile(path: string, content: Uint8Array | string): Promise<void> {
+export async function replaceChunks(path: string, chunks: Iterable<Uint8Array | string>): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`
   try {
-    await writeSynced(temporary, [content])
+    await writeSynced(temporary, chunks)
     await fs.rename(temporary, path)
     await syncDirectory(dirname(path))
   } catch (error) {
     await fs.rm(temporary, { force: true })
     throw writeFault(error, path)
   }
+}
+
+/** The same for content in one piece. */
+export async function replaceFile(path: string, content: Uint8Array | string): Promise<void> {
+  await replaceChunks(path, [content])
 }
 
 export async function replaceJson(path: string, value: unknown): Promise<void> {
