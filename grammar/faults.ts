@@ -1,34 +1,21 @@
-import type { IRecognitionException, IToken } from 'chevrotain'
+import type { IToken } from 'chevrotain'
 import { diagnose } from '../diagnostics/catalogue.js'
-import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
-import { isVirtual } from './braces.js'
-import { type Extent, isCloser, isOpener, isWord, onNewLine, type Tokens } from './layout.js'
-import { after, tokenSpan } from './spans.js'
+import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import { closesNothing, commaTooMany, insideBrackets, notClosed } from './bracket-faults.js'
+import { noEquals } from './field-faults.js'
+import { isCloser, onNewLine, startsStatement } from './layout.js'
+import {
+  beginsValue,
+  closerOf,
+  comparisons,
+  type Found,
+  isReserved,
+  openBracket,
+  type Refused,
+  whatWasFound,
+} from './refused.js'
+import { before, tokenSpan } from './spans.js'
 import * as t from './tokens.js'
-
-export type StatementKind = 'import' | 'param' | 'drop' | 'header' | 'assignment'
-
-/** A statement that the grammar refused, with everything that its diagnostic may want to say. */
-export interface Refused {
-  readonly kind: StatementKind
-  readonly error: IRecognitionException
-  readonly tokens: Tokens
-  readonly extent: Extent
-  /** Index behind the last token that the grammar was given. */
-  readonly end: number
-  readonly file: string
-}
-
-interface Found {
-  /** Index into the tokens of the file. */
-  readonly at: number
-  readonly token: IToken
-  /** Ready to print: "`)`", "the end of the line". */
-  readonly shown: string
-  readonly span: Span
-  /** True where the statement ended before what was expected came. */
-  readonly ended: boolean
-}
 
 /** Every way in which the grammar refuses a statement, in words: expected X, found Y, and what to type. */
 export function explain(refused: Refused): Diagnostic {
@@ -86,80 +73,6 @@ export function explain(refused: Refused): Diagnostic {
   return leftOver(refused, found, previous)
 }
 
-function whatWasFound({ error, tokens, extent, end, file }: Refused): Found {
-  let at = end
-  if (error.token.tokenType !== t.EndOfFile)
-    for (at = extent.start; at < end && tokens[at] !== error.token; at++);
-  const token = tokens[at]!
-  if (at < end) return { at, token, shown: t.showToken(token), span: tokenSpan(token, file), ended: false }
-  const last = at > 0 ? tokenSpan(tokens[at - 1]!, file) : tokenSpan(token, file)
-  if (token.tokenType === t.EndOfFile)
-    return { at, token, shown: 'the end of the file', span: after(last), ended: true }
-  if (isVirtual(token) || onNewLine(tokens, at))
-    return { at, token, shown: 'the end of the line', span: after(last), ended: true }
-  return { at, token, shown: t.showToken(token), span: tokenSpan(token, file), ended: true }
-}
-
-/** The innermost bracket that is open at `at`, within the statement. */
-function openBracket({ tokens, extent }: Refused, at: number): number | null {
-  const stack: number[] = []
-  for (let i = extent.start; i < at; i++) {
-    if (isOpener(tokens[i]!)) stack.push(i)
-    else if (isCloser(tokens[i]!)) stack.pop()
-  }
-  return stack.at(-1) ?? null
-}
-
-const closerOf = (opener: IToken) => (opener.image === '(' ? ')' : ']')
-const isReserved = (token: IToken) => t.reservedWords.includes(token.tokenType)
-
-function beginsValue(token: IToken): boolean {
-  return (
-    isWord(token) ||
-    isOpener(token) ||
-    token.tokenType === t.NumberLiteral ||
-    token.tokenType === t.BadNumber ||
-    token.tokenType === t.TextLiteral
-  )
-}
-
-const comparisons: ReadonlySet<unknown> = new Set([
-  t.EqualsEquals,
-  t.NotEquals,
-  t.LessEquals,
-  t.GreaterEquals,
-  t.Less,
-  t.Greater,
-])
-
-function notClosed({ tokens, file }: Refused, opener: number, found: Found): Diagnostic {
-  const token = tokens[opener]!
-  const closer = closerOf(token)
-  return diagnose(
-    'DINO0106',
-    tokenSpan(token, file),
-    { bracket: token.image, closer },
-    {
-      label: 'opened here',
-      labels: [{ span: found.span, message: `expected \`${closer}\` before this` }],
-      help: [`close it with \`${closer}\``],
-    },
-  )
-}
-
-function closesNothing(found: Found): Diagnostic {
-  return diagnose(
-    'DINO0114',
-    found.span,
-    { closer: found.token.image, expected: '' },
-    {
-      label: 'nothing is open here',
-      help: ['delete it'],
-      fixes: [{ title: `delete \`${found.token.image}\``, span: found.span, replacement: '' }],
-    },
-  )
-}
-
 function importFault({ error, tokens, extent }: Refused, found: Found): Diagnostic {
   const braceSeen = tokens[extent.start + 1]!.tokenType === t.LCurly
   const rule = error.context.ruleStack.at(-1)
@@ -201,122 +114,6 @@ function paramFault({ tokens, extent }: Refused, found: Found): Diagnostic {
   )
 }
 
-/** An assignment that never came to its `=`: another sign, none at all, or no statement. */
-function noEquals({ tokens, extent, end, file }: Refused, found: Found, previous: IToken | null): Diagnostic {
-  const first = tokens[extent.start]!
-  if (found.at === extent.start) {
-    if (isReserved(first))
-      return diagnose(
-        'DINO0110',
-        found.span,
-        { word: first.image, expected: 'a statement' },
-        {
-          help: [`\`${first.image}\` cannot be the name of a field`],
-        },
-      )
-    const operator = [t.Plus, t.Minus, t.Star, t.Slash, t.ArrowTo, t.DotDot].includes(first.tokenType)
-    return diagnose(
-      'DINO0105',
-      found.span,
-      { found: found.shown },
-      {
-        notes: operator ? ['a statement ends with its line, except inside ( ) and [ ], and before `|>`'] : [],
-        help: ['a statement is `field = value`, `kind name { ... }` or `drop path`'],
-      },
-    )
-  }
-  if (previous?.tokenType === t.Dot) {
-    if (isReserved(found.token) && !found.ended)
-      return diagnose('DINO0110', found.span, { word: found.token.image, expected: 'a name after `.`' })
-    return diagnose('DINO0107', found.span, { expected: 'a name after `.`', found: found.shown })
-  }
-  const field = tokens
-    .slice(extent.start, found.at)
-    .map((token) => token.image)
-    .join('')
-  const rest = tokens.slice(found.at, end)
-  const onlyWords = rest.every(
-    (token) => isWord(token) || token.tokenType === t.Colon || token.tokenType === t.Dot,
-  )
-  if (found.ended) {
-    if (found.token.tokenType === t.LCurly && !onNewLine(tokens, found.at))
-      return diagnose('DINO0109', found.span, { expected: 'the header of a block', found: `\`${field} {\`` })
-    return diagnose(
-      'DINO0105',
-      tokenSpan(first, file),
-      { found: `\`${field}\` alone` },
-      {
-        label: 'neither a field nor a block',
-        help: [`write \`${field} = ...\` for a field, or \`${field} { ... }\` for a block`],
-      },
-    )
-  }
-  if (found.token.tokenType === t.Colon && rest.length > 1 && !rest.slice(1).every((token) => isWord(token)))
-    return wrongSign(field, found, '`:` gives a block its type, and an argument its name')
-  if (found.token.tokenType === t.EqualsEquals) return wrongSign(field, found, '`==` compares, and `=` sets')
-  if (isWord(found.token) || found.token.tokenType === t.Colon) {
-    if (onlyWords) {
-      const header = tokens
-        .slice(extent.start, end)
-        .map((token) => token.image)
-        .join(' ')
-        .replace(' :', ':')
-        .replaceAll(' . ', '.')
-      const missing = after(tokenSpan(tokens[end - 1]!, file))
-      return diagnose(
-        'DINO0109',
-        missing,
-        { expected: `\`{\` after \`${header}\``, found: endOf(tokens, end) },
-        { help: [`write \`${header} { ... }\` for a block, or \`${field} = ...\` for a field`] },
-      )
-    }
-    const equals = rest.findIndex((token) => token.tokenType === t.Equals)
-    if (
-      equals > 0 &&
-      rest
-        .slice(0, equals)
-        .every((token) => isWord(token) || token.tokenType === t.Dot || token.tokenType === t.Colon)
-    ) {
-      const dotted = [field, ...rest.slice(0, equals).map((token) => token.image)]
-        .join('.')
-        .replaceAll(/\.[.:]+\./g, '.')
-      return diagnose(
-        'DINO0109',
-        found.span,
-        { expected: `\`{\`, \`.\` or \`=\` after \`${field}\``, found: found.shown },
-        {
-          help: [`write \`${dotted} = ...\`, or \`${field} ... { ... }\` for a block`],
-        },
-      )
-    }
-  }
-  return diagnose(
-    'DINO0115',
-    found.span,
-    { field, found: found.shown },
-    { help: [`write \`${field} = ...\``] },
-  )
-}
-
-function wrongSign(field: string, found: Found, note: string): Diagnostic {
-  return diagnose(
-    'DINO0115',
-    found.span,
-    { field, found: found.shown },
-    {
-      notes: [note],
-      help: [`write \`${field} = ...\``],
-      fixes: [{ title: 'write `=`', span: found.span, replacement: ' =' }],
-    },
-  )
-}
-
-function endOf(tokens: Tokens, at: number): string {
-  const token = tokens[at]!
-  if (token.tokenType === t.EndOfFile) return 'the end of the file'
-  return isVirtual(token) || onNewLine(tokens, at) ? 'the end of the line' : t.showToken(token)
-}
-
 /** A reserved word where a name or value belongs; null where the word is in its place and the fault is another. */
 function reservedWord({ kind, error }: Refused, found: Found, previous: IToken | null): Diagnostic | null {
   const word = found.token.image
@@ -337,30 +134,15 @@ function reservedWord({ kind, error }: Refused, found: Found, previous: IToken |
   return null
 }
 
-/** `[1,,2]`, `[,1]` */
-function commaTooMany(found: Found, previous: IToken | null): Diagnostic | null {
-  const isComma = (token: IToken | null) => token?.tokenType === t.Comma
-  if (!found.ended && isComma(found.token) && previous && (isComma(previous) || isOpener(previous)))
-    return diagnose(
-      'DINO0108',
-      found.span,
-      { where: 'before' },
-      {
-        help: ['delete it, or write the value that is missing'],
-        fixes: [{ title: 'delete the comma', span: found.span, replacement: '' }],
-      },
-    )
-  return null
-}
-
-function valueMissing({ tokens }: Refused, found: Found, previous: IToken | null): Diagnostic {
+function valueMissing({ kind, tokens }: Refused, found: Found, previous: IToken | null): Diagnostic {
   const comma = commaTooMany(found, previous)
   if (comma) return comma
   const help: string[] = []
   if (previous?.tokenType === t.PipeTo && found.ended) help.push('put `|>` at the beginning of the next line')
   else if (found.ended && onNewLine(tokens, found.at) && previous && previous.tokenType !== t.Equals)
     help.push('a statement goes on over lines inside ( ) and [ ], and before `|>`')
-  if (found.token.tokenType === t.LCurly) help.push('a block has no `=` before its `{`')
+  if (found.token.tokenType === t.LCurly && kind === 'assignment')
+    help.push('a block has no `=` before its `{`')
   return diagnose(
     'DINO0103',
     found.span,
@@ -369,51 +151,17 @@ function valueMissing({ tokens }: Refused, found: Found, previous: IToken | null
   )
 }
 
-/** The grammar stopped between two values inside brackets. */
-function insideBrackets({ tokens, file }: Refused, found: Found, opener: number): Diagnostic {
-  const token = tokens[opener]!
-  const closer = closerOf(token)
-  const isCall = token.image === '(' && opener > 0 && tokens[opener - 1]!.tokenType === t.Name
-  const several = isCall || token.image === '['
-  const expected = several ? `\`,\` or \`${closer}\`` : `\`${closer}\``
-  const labels = [{ span: tokenSpan(token, file), message: 'opened here' }]
-  if (several && beginsValue(found.token))
-    return diagnose(
-      'DINO0104',
-      found.span,
-      { expected: '`,`', found: found.shown },
-      {
-        labels,
-        fixes: [
-          {
-            title: 'insert a comma',
-            span: {
-              ...found.span,
-              end: found.span.start,
-              endLine: found.span.startLine,
-              endColumn: found.span.startColumn,
-            },
-            replacement: ', ',
-          },
-        ],
-      },
-    )
-  if (isCall && found.token.tokenType === t.Equals)
-    return diagnose(
-      'DINO0107',
-      found.span,
-      { expected: '`:` after the name of an argument', found: '`=`' },
-      {
-        help: [`write \`${tokens[found.at - 1]!.image}: ...\``],
-        fixes: [{ title: 'write `:`', span: found.span, replacement: ':' }],
-      },
-    )
-  return diagnose('DINO0107', found.span, { expected, found: found.shown }, { labels })
-}
-
-function headerFault({ tokens, extent }: Refused, found: Found, previous: IToken | null): Diagnostic {
+function headerFault(refused: Refused, found: Found, previous: IToken | null): Diagnostic {
+  const { tokens, extent } = refused
   const words = tokens.slice(extent.start, found.at).map((token) => token.image)
   const clause = previous && [t.ExtendsWord, t.OverWord].includes(previous.tokenType) ? previous.image : null
+  if (clause && words.length === 2 && found.ended)
+    return diagnose(
+      'DINO0110',
+      tokenSpan(previous!, refused.file),
+      { word: clause, expected: 'a name' },
+      { help: ['choose another name'] },
+    )
   if (clause)
     return diagnose('DINO0109', found.span, {
       expected:
@@ -475,7 +223,7 @@ function leftOver({ kind, tokens, extent }: Refused, found: Found, previous: ITo
   if (beginsValue(token) && !found.ended) {
     const fix = {
       title: 'insert a comma',
-      span: { ...span, end: span.start, endLine: span.startLine, endColumn: span.startColumn },
+      span: before(span),
       replacement: ', ',
     }
     return diagnose(
@@ -483,9 +231,9 @@ function leftOver({ kind, tokens, extent }: Refused, found: Found, previous: ITo
       span,
       { expected: 'a comma or a new line', found: shown },
       {
-        label: previous
-          ? `a new statement begins here, or ${t.showToken(previous)} is one word too early`
-          : '',
+        label: startsStatement(tokens, found.at)
+          ? 'another statement begins here'
+          : 'this follows a whole statement',
         fixes: [fix],
       },
     )

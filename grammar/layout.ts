@@ -84,7 +84,8 @@ export function extent(tokens: Tokens, start: number): Extent {
     const importBrace = isImportBrace(tokens, i)
     if (i > start && onNewLine(tokens, i)) {
       const closesImport = token.tokenType === t.RCurly && stack.some((s) => isImportBrace(tokens, s))
-      if (!closesImport && startsStatement(tokens, i)) faultEnd = i
+      const aligned = stack.length === 0 && beginsLineLike(tokens, i, start)
+      if (!closesImport && (startsStatement(tokens, i) || aligned)) faultEnd = i
       else if (stack.length === 0 && token.tokenType !== t.PipeTo && end < 0) end = i
     }
     if (faultEnd >= 0) break
@@ -116,6 +117,16 @@ export function extent(tokens: Tokens, start: number): Extent {
   if (split && brace === null) faultEnd = split.at
   if (end < 0 || end > faultEnd) end = faultEnd
   return { start, end, faultEnd, brace, unclosed: stack }
+}
+
+/**
+ * Whether a word at `i` stands in the column of the faulty statement's first token, both at the beginning of their
+ * lines: nobody goes on with a statement there, so what follows is a statement of its own, whatever is wrong with it.
+ */
+function beginsLineLike(tokens: Tokens, i: number, start: number): boolean {
+  return (
+    isWord(tokens[i]!) && onNewLine(tokens, start) && tokens[i]!.startColumn === tokens[start]!.startColumn
+  )
 }
 
 export function isImportBrace(tokens: Tokens, i: number): boolean {
