@@ -46,7 +46,7 @@ function variantLines(variant: PlannedVariant, options: PlanTextOptions, colors:
     phaseTable(cost, colors),
     aligned(memoryRows(cost, options), [left(0), left(3)]),
     scheduleTable(resolved, cost, colors),
-    noteLines(variant),
+    noteLines(variant, options.width),
   ]
   return [
     `${colors.bold(title)}${gap}${colors.dim(placement)}`,
@@ -74,8 +74,8 @@ function parameterText({ parameters }: VariantCost): string {
   const heads = Object.entries(parameters.byHead).map(([part, n]) => `${part.replace('_', ' ')} ${count(n)}`)
   const teacher =
     parameters.frozenTeacher === null
-      ? '(teacher: the same, not trained)'
-      : `(frozen teacher: ${count(parameters.frozenTeacher)})`
+      ? '(teacher: the same)'
+      : `(frozen teacher ${count(parameters.frozenTeacher)})`
   return [`backbone ${count(parameters.backbone)}`, ...heads, teacher].join('   ')
 }
 
@@ -113,10 +113,8 @@ function phaseTable({ phases }: VariantCost, colors: Colors): string[] {
     'student',
     'teacher',
     'heads',
-    `${flopUnit(phases[0]?.executedFlopsPerStep ?? 0).name}/step`,
     'peak/rank',
   ]
-  const perStep = flopUnit(phases[0]?.executedFlopsPerStep ?? 0)
   const rows = phases.map((phase) => {
     const share = (part: number) => `${Math.round((100 * part) / phase.modelFlopsPerImage)} %`
     return [
@@ -131,7 +129,6 @@ function phaseTable({ phases }: VariantCost, colors: Colors): string[] {
       share(phase.modelFlops.student),
       share(phase.modelFlops.teacher),
       share(phase.modelFlops.heads),
-      perStep.write(phase.executedFlopsPerStep),
       gibibytes(phase.perRank.peakBytes),
     ]
   })
@@ -148,10 +145,10 @@ function memoryRows(cost: VariantCost, { memory, width }: PlanTextOptions): stri
   const name = cost.phases.length > 1 ? `peak memory, ${worst.name}` : 'peak memory'
   const shown = contributors.filter(({ bytes }) => bytes > 0).slice(0, memory ? contributors.length : 6)
   const rest = contributors.length - shown.length
-  const items = shown.map((item) => `${item.name} ${gibibytes(item.bytes)}`)
+  const items = shown.map((item) => `${shortName(item.name)} ${gibibytes(item.bytes)}`)
   const rows: string[][] = memory
     ? items.map((item, i) => [i === 0 ? name : '', item])
-    : wrap([...items, ...(rest > 0 ? [`${rest} more (--memory)`] : [])], width - 30).map((line, i) => [
+    : wrap([...items, ...(rest > 0 ? [`${rest} more (--memory)`] : [])], width - 33).map((line, i) => [
         i === 0 ? name : '',
         line,
       ])
@@ -160,12 +157,23 @@ function memoryRows(cost: VariantCost, { memory, width }: PlanTextOptions): stri
   const kept = worst.perRank.keptSamples.filter((k) => JSON.stringify(k.kept) !== JSON.stringify(k.of))
   if (kept.length > 0)
     rows.push(['kept by stochastic depth', `${kept.map(keptText).join(', ')} crops in each branch`])
-  for (const phase of cost.phases)
-    if (phase.maskedRows !== null)
+  for (const phase of cost.phases) {
+    const own = (what: string) => (cost.phases.length > 1 ? `${what}, ${phase.name}` : what)
+    if (phase.maskedRows !== null) {
+      const { expected, bound } = phase.maskedRows
+      // The bound has been cut to whole crops and patches; the expectation of the cost model has not.
       rows.push([
-        cost.phases.length > 1 ? `iBOT rows, ${phase.name}` : 'iBOT rows',
-        `${grouped(phase.maskedRows.expected)} expected, at most ${grouped(phase.maskedRows.bound)} in a pass`,
+        own('iBOT rows'),
+        `${grouped(Math.min(expected, bound))} expected, at most ${grouped(bound)} in a pass`,
       ])
+    }
+  }
+  const unit = flopUnit(Math.max(...cost.phases.map((phase) => phase.executedFlopsPerStep)))
+  const executed = cost.phases.map(
+    (phase) =>
+      `${cost.phases.length > 1 ? `${phase.name} ` : ''}${unit.write(phase.executedFlopsPerStep)} ${unit.name}`,
+  )
+  rows.push(['executed/step', executed.join('   ')])
   return rows
 }
 
@@ -175,7 +183,6 @@ function communicationRows(c: PhaseCost['communication'], width: number): string
     ...(c.reduceScatterBytes > 0 ? [`reduce-scatter ${decimal(c.reduceScatterBytes)}`] : []),
     ...(c.allReduceBytes > 0 ? [`all-reduce ${decimal(c.allReduceBytes)}`] : []),
     `targets ${decimal(c.targetBytes)}`,
-    'per rank',
   ]
   const share = (bytes: number) => `${Math.round(100 * (1 - bytes / c.dataParallelBytes))} % less`
   const against =
@@ -183,12 +190,12 @@ function communicationRows(c: PhaseCost['communication'], width: number): string
       ? [
           [
             '',
-            `${share(c.bytesPerStep)} than data parallelism; ${share(c.wholeTeacherBytes)} with a teacher whole on each rank`,
+            `${share(c.bytesPerStep)} than data parallelism, ${share(c.wholeTeacherBytes)} with a whole teacher`,
           ],
         ]
       : []
   return [
-    ...wrap(parts, width - 30).map((line, i) => [i === 0 ? 'communication/step' : '', line]),
+    ...wrap(parts, width - 33).map((line, i) => [i === 0 ? 'communication/rank' : '', line]),
     ...against,
   ]
 }
@@ -257,8 +264,14 @@ function layerText({ optimizer }: ResolvedExperiment, phase: PhaseCost): string 
     : `patch embed ${rate(r.patchEmbed)}, blocks ${rate(r.firstBlock)}..${rate(r.lastBlock)}, heads ${rate(r.heads)}`
 }
 
-function noteLines({ findings }: PlannedVariant): string[] {
-  return findings.filter((d) => d.severity === 'note').map((d) => `not in the figures   ${d.message}`)
+function noteLines({ findings }: PlannedVariant, width: number): string[] {
+  const notes = findings.filter((d) => d.severity === 'note').map((d) => d.message)
+  return aligned(
+    notes.flatMap((note, i) =>
+      words(note, width - 25).map((line, j) => [i === 0 && j === 0 ? 'not in the figures' : '', line]),
+    ),
+    [left(0), left(3)],
+  )
 }
 
 function variantTable(variants: readonly PlannedVariant[], colors: Colors): string[] {
@@ -280,6 +293,11 @@ function variantTable(variants: readonly PlannedVariant[], colors: Colors): stri
   return [colors.dim(`  ${header}`), ...body.map((line) => `  ${line}`)]
 }
 
+/** `student.backbone.blocks.*.mlp.fc1.linear` -> `student blocks: mlp.fc1.linear` */
+function shortName(name: string): string {
+  return name.replace(/^(student|teacher|keep)\.backbone\.blocks\.\*\./, '$1 blocks: ')
+}
+
 /** Items with three spaces between them, in lines of at most `width`. */
 function wrap(items: readonly string[], width: number): string[] {
   const lines: string[] = []
@@ -288,6 +306,18 @@ function wrap(items: readonly string[], width: number): string[] {
     if (last !== undefined && last.length + 3 + item.length <= width)
       lines[lines.length - 1] = `${last}   ${item}`
     else lines.push(item)
+  }
+  return lines
+}
+
+/** A sentence in lines of at most `width`. */
+function words(sentence: string, width: number): string[] {
+  const lines: string[] = []
+  for (const word of sentence.split(' ')) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
   }
   return lines
 }

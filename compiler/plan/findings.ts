@@ -122,7 +122,7 @@ export function missingPasses(experiment: ResolvedExperiment): Diagnostic[] {
       ? [
           missing(
             'sharding',
-            'planned for one rank: state and communication are counted a rank, gathered blocks are not, gradients are whole',
+            'state and communication are counted a rank; gathered blocks are not, and gradients are whole',
             spanAt(experiment, 'hardware.gpus') === null ? 'hardware.ranks' : 'hardware.gpus',
           ),
         ]
