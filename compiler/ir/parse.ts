@@ -77,7 +77,8 @@ interface Definitions {
   readonly byName: Map<string, ValueId>
 }
 
-function define(d: Definitions, written: string, type: TensorType): ValueId {
+function define(s: Scanner, d: Definitions, written: string, type: TensorType): ValueId {
+  if (d.byName.has(written)) s.fail('a value not defined before', written)
   const id = d.values.length
   const name = /^%([A-Za-z_]\w*)/.exec(written)?.[1]
   d.values.push({ id, type, ...(name !== undefined && { name }) })
@@ -97,7 +98,7 @@ function parseBody(s: Scanner): Func {
   while (!s.take(')')) {
     const written = s.value()
     s.symbol(':')
-    const value = define(d, written, s.type())
+    const value = define(s, d, written, s.type())
     params.push({ value, source: s.take('=') ? parseSource(s) : { kind: 'operand' } })
     s.symbol(',')
   }
@@ -163,7 +164,7 @@ function parseOp(s: Scanner, d: Definitions, place: { module: string; stage: Sta
   const types = written.length > 0 ? s.list(() => s.type()) : []
   if (types.length !== written.length) s.fail(`${written.length} types`, `${types.length}`)
   const span = s.take('@') ? s.span() : null
-  const results = written.map((w, i) => define(d, w, types[i] as TensorType))
+  const results = written.map((w, i) => define(s, d, w, types[i] as TensorType))
   return { kind, operands, results, attrs, ...place, span } as unknown as AnyOp
 }
 
