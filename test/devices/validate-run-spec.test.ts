@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import { checkFile, compileVariant } from '../../compiler/compile.js'
 import type { RunSpec } from '../../compiler/plan/run-spec.js'
 import { numericsVersion } from '../../compiler/plan/run-spec.js'
+import { nodeHost } from '../../compiler/resolve/host.js'
+import { openInterpret } from '../../runtime/devices/interpret.js'
+import { validatePlan } from '../../runtime/devices/validate.js'
 import { validateRunSpec } from '../../runtime/devices/validate-run-spec.js'
 import { faultsOf } from '../support/faults.js'
 
@@ -136,6 +140,22 @@ const faults = (change: Partial<Record<keyof RunSpec | 'extra', unknown>>) =>
 describe('validateRunSpec', () => {
   test('accepts a run spec as JSON', () => {
     expect(validateRunSpec(JSON.parse(JSON.stringify(spec)))).toEqual(spec)
+  })
+
+  test('accepts what the compiler makes', () => {
+    const { experiments } = checkFile('experiments/quickstart.dino', nodeHost(), {
+      set: [],
+      params: {},
+      env: {},
+    })
+    const { has } = openInterpret().capabilities()
+    const target = { class: 'arena', capabilities: has, arenaLimitBytes: null } as const
+    for (const { resolved } of experiments[0]?.variants ?? []) {
+      const compiled = compileVariant(resolved, target)
+      expect(faultsOf(() => validateRunSpec(JSON.parse(JSON.stringify(compiled.runSpec(1)))))).toEqual([])
+      for (const plan of Object.values(compiled.plans))
+        expect(faultsOf(() => validatePlan(JSON.parse(JSON.stringify(plan))))).toEqual([])
+    }
   })
 
   test('refuses another form or version', () => {
