@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { nodeHost } from '../compiler/resolve/host.js'
-import { resolve, type SourceHost } from '../compiler/resolve/resolve.js'
+import { checkFile } from '../compiler/compile.js'
+import { nodeHost, type SourceHost } from '../compiler/resolve/host.js'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { inOrder, summary } from '../diagnostics/order.js'
 import { renderSarif } from '../diagnostics/render/sarif.js'
@@ -38,7 +38,7 @@ function check(files: readonly string[], options: Options): number {
   const texts = new Map<string, string>()
   const found: Diagnostic[] = []
   for (const entry of files) {
-    const resolution = resolve(entry === '-' ? standardInput : entry, host(entry), {
+    const resolution = checkFile(entry === '-' ? standardInput : entry, host(entry), {
       set,
       params,
       env: process.env,

@@ -1,15 +1,4 @@
-import type { Command } from 'commander'
-
-/** What a command's file exports: it adds arguments, options and an action that sets the exit status. */
-export interface CommandModule {
-  define(command: Command): void
-}
-
-export interface CommandEntry {
-  readonly name: string
-  readonly summary: string
-  readonly load: () => Promise<CommandModule>
-}
+import type { CommandEntry } from './command.js'
 
 /** Every command, one line each; a command's file is loaded only when it is called. */
 export const commands: readonly CommandEntry[] = [

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { commands } from './commands.js'
+import type { CommandEntry } from './command.js'
 import { exit } from './exit.js'
 import { UsageError } from './usage-error.js'
 
@@ -15,7 +15,7 @@ interface Completed {
   }[]
 }
 
-export function define(command: Command): void {
+export function define(command: Command, all: readonly CommandEntry[]): void {
   command
     .argument('<shell>', 'bash, zsh or fish')
     .addHelpText(
@@ -29,17 +29,17 @@ fish   run once:           dinoc completion fish > ~/.config/fish/completions/di
       const script = Object.hasOwn(shells, shell) ? shells[shell as keyof typeof shells] : null
       if (!script)
         throw new UsageError(`there is no completion for \`${shell}\``, ['write bash, zsh or fish'])
-      process.stdout.write(script(await described()))
+      process.stdout.write(script(await described(all)))
       process.exitCode = exit.good
     })
 }
 
 /** Every command with its options, read from the same definitions that parse the command line. */
-async function described(): Promise<Completed[]> {
+async function described(all: readonly CommandEntry[]): Promise<Completed[]> {
   return Promise.all(
-    commands.map(async ({ name, summary, load }) => {
+    all.map(async ({ name, summary, load }) => {
       const command = new Command(name)
-      ;(await load()).define(command)
+      ;(await load()).define(command, all)
       const options = command.options.map((o) => ({
         flag: o.long ?? o.short!,
         text: o.description,

@@ -34,7 +34,7 @@ async function main(args: readonly string[]): Promise<void> {
   for (const entry of commands) {
     const command = program.command(entry.name).description(entry.summary)
     command.copyInheritedSettings(program)
-    if (called.includes(entry.name)) (await entry.load()).define(command)
+    if (called.includes(entry.name)) (await entry.load()).define(command, commands)
   }
   try {
     await program.parseAsync(args, { from: 'user' })

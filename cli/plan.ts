@@ -1,15 +1,14 @@
 import type { Command } from 'commander'
 import { embeddedTarget, planVariant } from '../compiler/compile.js'
-import type { VariantCost } from '../compiler/plan/cost.js'
 import { jumps, missingPasses, overBudget } from '../compiler/plan/findings.js'
 import type { ResolvedFamily } from '../compiler/resolve/resolve.js'
 import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
-import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { emit, emitStages } from './plan/emit.js'
 import { explain } from './plan/explain.js'
 import { planJson } from './plan/json.js'
+import type { PlannedFamily, PlannedVariant } from './plan/planned.js'
 import { planText } from './plan/text.js'
 import { trainingImages } from './plan/training-images.js'
 import { columnsOf, reportDiagnostics, usesColor } from './print.js'
@@ -26,22 +25,6 @@ interface Options {
   readonly emit?: string
   readonly after?: string
   readonly phase?: string
-}
-
-/** A variant and what it costs; an alias has the cost of the variant that it equals. */
-export interface PlannedVariant {
-  readonly resolved: ResolvedExperiment
-  readonly aliasOf: string | null
-  readonly cost: VariantCost
-  /** Null: the training images are not at hand. */
-  readonly trainingImages: number | null
-  /** What the figures have to say: jumps, memory over budget, passes that they lack. */
-  readonly findings: readonly Diagnostic[]
-}
-
-export interface PlannedFamily {
-  readonly name: string
-  readonly variants: readonly PlannedVariant[]
 }
 
 export function define(command: Command): void {

@@ -1,5 +1,5 @@
 import type { PhaseCost } from '../../compiler/plan/cost.js'
-import type { PlannedFamily, PlannedVariant } from '../plan.js'
+import type { PlannedFamily, PlannedVariant } from './planned.js'
 
 /** `plan --json`: a contract for scripts. Steps, epochs and images seen are null where data is not at hand. */
 export function planJson(families: readonly PlannedFamily[]): object {

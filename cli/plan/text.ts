@@ -4,8 +4,8 @@ import { gibibytes, rate } from '../../compiler/plan/findings.js'
 import type { ScheduleSummary } from '../../compiler/plan/times.js'
 import { rankDependentTerms } from '../../compiler/resolve/identity.js'
 import type { DataReference, ResolvedExperiment } from '../../compiler/resolve/resolved.js'
-import type { PlannedFamily, PlannedVariant } from '../plan.js'
 import { aligned, type Column, grouped, significant } from '../terminal/figures.js'
+import type { PlannedFamily, PlannedVariant } from './planned.js'
 
 export interface PlanTextOptions {
   readonly color: boolean
