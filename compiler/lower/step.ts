@@ -14,6 +14,7 @@ export interface StepShape {
   /** B: images of one run of `accumulate`. */
   readonly images: number
   readonly microSteps: number
+  readonly ranks: number
   readonly student: Network
   readonly teacher: Network
   /** The spare average of the student, and whether the teacher is the other one. */
@@ -48,6 +49,7 @@ export interface KoleoObjective {
   readonly name: string
   readonly loss: Extract<Loss, { type: 'koleo' }>
   readonly span: Span | null
+  readonly scopeSpan: Span | null
 }
 export type Objective = ComparedObjective | KoleoObjective
 
@@ -71,6 +73,7 @@ export function describeStep(experiment: ResolvedExperiment, phase: Phase, image
   return {
     images,
     microSteps: Math.max(1, Math.round(perRank / images)),
+    ranks: experiment.hardware.ranks,
     student,
     teacher: {
       role: 'teacher',
@@ -139,35 +142,22 @@ function objectivesOf(experiment: ResolvedExperiment, teacher: ResolvedExperimen
     .filter(([, loss]) => loss.weight > 0)
     .map(([name, loss]) => {
       const span = spanOf(experiment, `loss.${name}`)
-      if (loss.type === 'koleo') return { kind: loss.type, name, loss, span }
+      if (loss.type === 'koleo')
+        return { kind: loss.type, name, loss, span, scopeSpan: spanOf(experiment, `loss.${name}.scope`) }
       const studentHead = headOwner(experiment.head, loss.head)
-      const theirs = teacher === experiment ? loss : teacherLoss(teacher, name, loss.type)
-      const teacherHead = theirs && headOwner(teacher.head, theirs.head)
-      const prototypes = mlpHead(experiment, studentHead)?.prototypes
-      const target = teacherHead === undefined ? undefined : mlpHead(teacher, teacherHead)?.prototypes
-      if (teacherHead === undefined || prototypes === undefined || prototypes !== target)
-        throw new DiagnosticError([
-          diagnose('DINO0803', span, {
-            loss: name,
-            student: prototypes ?? 0,
-            teacher: target ?? 0,
-          }),
-        ])
+      // A frozen teacher answers with its own head of that name (rules DINO0228 and DINO0516).
+      const teacherHead = headOwner(teacher.head, loss.head)
+      const { prototypes } = mlpHead(experiment, studentHead)
+      if (prototypes !== mlpHead(teacher, teacherHead).prototypes)
+        throw new Error(`loss ${name}: teacher and student have other numbers of prototypes`)
       return { kind: loss.type, name, loss, studentHead, teacherHead, prototypes, span }
     })
 }
 
-/** A frozen teacher's head for a loss is the one that its own training used for the loss of that name, or type. */
-function teacherLoss(teacher: ResolvedExperiment, name: string, type: 'dino' | 'ibot') {
-  const named = teacher.loss[name]
-  if (named?.type === type) return named
-  for (const loss of Object.values(teacher.loss)) if (loss.type === type) return loss
-  return undefined
-}
-
-function mlpHead(experiment: ResolvedExperiment, name: string): MlpHead | undefined {
+function mlpHead(experiment: ResolvedExperiment, name: string): MlpHead {
   const head = experiment.head[name]
-  return head?.type === 'mlp' ? head : undefined
+  if (head?.type !== 'mlp') throw new Error(`${experiment.name} has no head ${name}`)
+  return head
 }
 
 /** In the order in which the experiment names them. */

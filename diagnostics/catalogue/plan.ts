@@ -13,18 +13,10 @@ export const plan = {
     'frozen teacher of unknown shape',
     ({ from }) => `the architecture of \`${from}\` is not known before its weights are read`,
   ),
-  DINO0803: entry<{ loss: string; student: number; teacher: number }>(
-    'error',
-    'teacher head that does not fit a loss',
-    ({ loss, student, teacher }) =>
-      teacher === 0
-        ? `loss \`${loss}\` needs a head of the teacher, which has none for it`
-        : `loss \`${loss}\` compares ${student} prototypes of the student with ${teacher} of the teacher`,
-  ),
   DINO0804: entry<{ set: number; images: number }>(
     'error',
     'KoLeo sets that do not divide a micro-batch',
-    ({ set, images }) => `sets of ${set} images do not divide the ${images} images that one pass sees`,
+    ({ set, images }) => `sets of ${set} images do not divide a micro-batch of ${images}`,
   ),
   DINO0805: entry<{ pass: string; why: string }>(
     'note',
