@@ -14,7 +14,8 @@ export interface ReportModel {
   readonly findings: readonly string[]
   readonly facts: readonly Fact[]
   readonly tables: readonly MetricTable[]
-  readonly cost: CostTable
+  /** All metrics, and what each variant cost. */
+  readonly plain: readonly PlainTable[]
   readonly curves: readonly Figure[]
   readonly variants: readonly VariantChanges[]
   readonly gallery: Gallery | null
@@ -60,7 +61,8 @@ export interface MetricRow {
   readonly verdict: 'better' | 'worse' | 'unclear' | null
 }
 
-export interface CostTable {
+export interface PlainTable {
+  readonly title: string
   readonly columns: readonly string[]
   readonly rows: readonly { readonly name: string; readonly cells: readonly string[] }[]
 }
