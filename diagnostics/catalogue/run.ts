@@ -103,21 +103,6 @@ export const run = {
     'an evaluation was added to a finished run',
     (a) => `${a.evaluations}: added after training, so measured untrained and at the end only`,
   ),
-  DINO1049: entry<{ option: string; value: string; expected: string }>(
-    'error',
-    'a command line option has a wrong value',
-    (a) => `${a.option} \`${a.value}\`: expected ${a.expected}`,
-  ),
-  DINO1050: entry<{ path: string; reason: string }>(
-    'error',
-    'a saved run spec or plan is not valid',
-    (a) => `${a.path} is not a valid run spec: ${a.reason}`,
-  ),
-  DINO1051: entry<{ ranks: number }>(
-    'error',
-    'several ranks cannot be run yet',
-    (a) => `ranks = ${a.ranks} cannot be run by this version`,
-  ),
   DINO1052: entry<{ identity: string; directory: string }>(
     'note',
     'an earlier run of this identity was brought back',

@@ -93,6 +93,43 @@ test('two jobs side by side give what one after the other gives; a killed parent
   expect(place.metrics('no_koleo', 0, 'beside')).toEqual(calm('no_koleo'))
 })
 
+test('a job whose process is killed fails alone', async () => {
+  const first = place.start(['run', 'tiny.dino', '--runs', 'alone', '--jobs', '2'])
+  await first.lines('alone/tiny/no_koleo/seed-0/metrics.jsonl', 2)
+  const { helpers } = JSON.parse(place.read('alone/tiny/.lock')) as { helpers: { pid: number }[] }
+  process.kill(helpers[1]!.pid, 'SIGKILL')
+  const { code, err } = await first.ended
+  expect(code).toBe(4)
+  expect(err).toMatch(
+    /error\[DINO1046\]: the process of tiny\.\w+ seed 0 ended without a result: signal SIGKILL/,
+  )
+  expect((await place.dinoc(['run', 'tiny.dino', '--runs', 'alone'])).code).toBe(0)
+  expect(place.metrics('full', 0, 'alone')).toEqual(calm())
+  expect(place.metrics('no_koleo', 0, 'alone')).toEqual(calm('no_koleo'))
+})
+
+test('without the native device a run goes on with wasm and says so; asked for by name it is an error', async () => {
+  const env = { DINO_NATIVE_ISA: 'none' }
+  const args = ['run', 'tiny.dino', '--smoke', '--only', 'full']
+  const { code, err, out } = await place.dinoc([...args, '--set', 'hardware.device=native'], { env })
+  expect(err).toContain('warning[DINO1041]')
+  expect(out).toBe('smoke test passed: 1 of 1 runs, wasm\n')
+  expect(code).toBe(0)
+  const asked = await place.dinoc([...args, '--device', 'native'], { env })
+  expect(asked.code).toBe(2)
+  expect(asked.err).toContain('error[DINO0901]')
+})
+
+test('no training data, no run', async () => {
+  fs.writeFileSync(
+    join(place.directory, 'empty.dino'),
+    'import { vit_nano } from "std/dinov2.dino"\nexperiment empty extends vit_nano { }\n',
+  )
+  const { code, err } = await place.dinoc(['run', 'empty.dino'])
+  expect(code).toBe(2)
+  expect(err).toContain('error[DINO1039]: experiment `empty` has no training data')
+})
+
 test('a smoke test leaves nothing behind', async () => {
   const ended = await place.dinoc(['run', 'tiny.dino', '--smoke'])
   expect(ended.code).toBe(0)

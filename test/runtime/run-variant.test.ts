@@ -280,6 +280,27 @@ test('a new evaluation reuses the trained run: its state and metrics lines stay'
   expect(outcome.imagesPerSecond).toBe(record().imagesPerSecond)
 })
 
+test('a new evaluation with `every` says that it comes too late for the steps between', async () => {
+  await runVariant(pretendJob(), pretendSettings(root))
+  const settings = pretendSettings(root)
+  expect((await runVariant(pretendJob({ evaluations: ['knn', 'other'] }), settings)).status).toBe('finished')
+  expect(codes(settings.events)).toEqual(['DINO1048'])
+  const shape = (await metrics()).flatMap((line) =>
+    'eval' in line ? [Object.keys(line.eval as object)] : [],
+  )
+  expect(shape).toEqual([['knn', 'other'], ['knn'], ['knn'], ['knn', 'other']])
+})
+
+test('an evaluation that this version cannot make is refused before training', async () => {
+  const job = pretendJob()
+  const [knn] = job.spec.evaluations
+  const linear = { ...knn!, protocol: { ...knn!.protocol, type: 'linear' as const } }
+  const settings = pretendSettings(root)
+  const outcome = await runVariant({ ...job, spec: { ...job.spec, evaluations: [linear] } }, settings)
+  expect(outcome).toMatchObject({ status: 'failed', failure: { code: 'DINO1044' } })
+  expect(fs.existsSync(files().directory)).toBe(false)
+})
+
 test('evaluation never changes training: with and without it the same losses', async () => {
   const losses = async (wishes: Wishes): Promise<object[]> =>
     (await undisturbed(wishes)).filter((line) => !('eval' in line))
