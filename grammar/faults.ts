@@ -43,6 +43,14 @@ export function explain(refused: Refused): Diagnostic {
       )
   }
   if (kind === 'import') return importFault(refused, found)
+  const second = tokens[extent.start + 1]
+  if (kind === 'header' && found.at === extent.start + 2 && second && isReserved(second))
+    return diagnose(
+      'DINO0110',
+      tokenSpan(second, file),
+      { word: second.image, expected: 'a name' },
+      { help: ['choose another name'] },
+    )
   if (kind === 'assignment' && !rules.includes('value') && error.name !== 'NotAllInputParsedException')
     return noEquals(refused, found, previous)
   if (
@@ -151,17 +159,9 @@ function valueMissing({ kind, tokens }: Refused, found: Found, previous: IToken 
   )
 }
 
-function headerFault(refused: Refused, found: Found, previous: IToken | null): Diagnostic {
-  const { tokens, extent } = refused
+function headerFault({ tokens, extent }: Refused, found: Found, previous: IToken | null): Diagnostic {
   const words = tokens.slice(extent.start, found.at).map((token) => token.image)
   const clause = previous && [t.ExtendsWord, t.OverWord].includes(previous.tokenType) ? previous.image : null
-  if (clause && words.length === 2 && found.ended)
-    return diagnose(
-      'DINO0110',
-      tokenSpan(previous!, refused.file),
-      { word: clause, expected: 'a name' },
-      { help: ['choose another name'] },
-    )
   if (clause)
     return diagnose('DINO0109', found.span, {
       expected:

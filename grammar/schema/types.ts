@@ -147,8 +147,13 @@ function parseArguments(json: unknown): ArgumentType[] {
 
 /** `drop_path` becomes `dropPath`: names as written to names in the resolved form. */
 export function camelCase(name: string): string {
-  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+  const known = camelCased.get(name)
+  if (known !== undefined) return known
+  const made = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+  camelCased.set(name, made)
+  return made
 }
+const camelCased = new Map<string, string>()
 
 /** `dropPath` becomes `drop_path`. */
 export function snakeCase(name: string): string {
