@@ -2,7 +2,7 @@ import { diagnose } from '../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { Module } from '../ir/types.js'
 import { aligned, type Buffer, placeBuffers } from './arena.js'
-import { type DraftTensor, draftPlan, type PlanDraft } from './draft.js'
+import { draftPlan, type PlanDraft } from './draft.js'
 import { type Liveness, liveness } from './liveness.js'
 import { type Plan, type PlanTensor, planVersion } from './plan.js'
 
@@ -91,7 +91,9 @@ function placeTensors(
   live: Liveness,
   limitBytes: number | null,
 ): { arena: number[]; offset: number[]; arenas: readonly number[] } {
-  for (const tensor of draft.tensors) if (tensor.planned) checkSize(tensor, limitBytes)
+  draft.tensors.forEach((tensor, id) => {
+    if (tensor.planned) checkSize(draft, id, limitBytes)
+  })
   const { buffers, indexOf } = sharedBuffers(draft, live)
   const placed = placeBuffers(buffers, limitBytes)
   const at = (list: readonly number[]) =>
@@ -124,24 +126,22 @@ function sharedBuffers(
   return { buffers, indexOf }
 }
 
-function checkSize(tensor: DraftTensor, limitBytes: number | null): void {
-  if (limitBytes === null || aligned(tensor.bytes) <= limitBytes) return
+function checkSize(draft: PlanDraft, id: number, limitBytes: number | null): void {
+  const { name, bytes, type, op } = draft.tensors[id]!
+  if (limitBytes === null || aligned(bytes) <= limitBytes) return
+  const reader = draft.programs.flatMap(({ steps }) => steps).find((step) => step.operands.includes(id))
   throw new DiagnosticError([
     diagnose(
       'DINO0810',
-      tensor.op?.span ?? null,
-      { tensor: tensor.name, bytes: tensor.bytes, limitBytes },
+      (op ?? reader)?.span ?? null,
+      { tensor: name, bytes, limitBytes },
       {
-        notes: [
-          `${tensor.type.shape.join(' x ')} values of ${
-            tensor.bytes /
-            Math.max(
-              1,
-              tensor.type.shape.reduce((n, size) => n * size, 1),
-            )
-          } bytes in one piece`,
+        notes: [`${type.shape.join(' x ')} values in one piece`],
+        help: [
+          name.startsWith('grad.')
+            ? 'make that layer smaller (fewer prototypes, where it is a last layer), or use another device'
+            : 'set schedule.micro_batch to run fewer images at a time, or use another device',
         ],
-        help: ['set schedule.micro_batch to run fewer images at a time, or use another device'],
       },
     ),
   ])
