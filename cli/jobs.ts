@@ -1,4 +1,5 @@
 import { type CompiledVariant, type CompileTarget, compileVariant } from '../compiler/compile.js'
+import { overBudget } from '../compiler/plan/findings.js'
 import { nodeHost } from '../compiler/resolve/host.js'
 import { type ResolvedFamily, type ResolvedVariant, resolve } from '../compiler/resolve/resolve.js'
 import { diagnose } from '../diagnostics/catalogue.js'
@@ -69,6 +70,20 @@ function unknownName(kind: 'variant' | 'seed', name: string, known: readonly str
 export function targetOf(device: Device): CompileTarget {
   const { has, arenaLimitBytes } = device.capabilities()
   return { class: device.targetClass, capabilities: has, arenaLimitBytes }
+}
+
+/**
+ * Refuses what does not fit: `plan` only warns of it, a run would die of it. `deviceBytes`: what the device may use,
+ * where the file says nothing.
+ */
+export function refuseOverBudget(
+  compiled: ReadonlyMap<PickedVariant, CompiledVariant>,
+  deviceBytes: number | null,
+): void {
+  const found = [...compiled].flatMap(([{ variant }, { cost }]) =>
+    overBudget(variant.resolved, cost, deviceBytes).map((d): Diagnostic => ({ ...d, severity: 'error' })),
+  )
+  if (found.length > 0) throw new DiagnosticError(found)
 }
 
 /** Every variant compiled once, then one job a seed; variants in order, seeds within them. */

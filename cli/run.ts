@@ -14,7 +14,7 @@ import { experimentDirectory, lockPath } from '../runtime/run-directory.js'
 import { smokeSpec } from '../runtime/smoke.js'
 import { type ExecutionSettings, executeJobs } from './execute.js'
 import { exit } from './exit.js'
-import { compileJobs, type PickedVariant, pickVariants, targetOf } from './jobs.js'
+import { compileJobs, type PickedVariant, pickVariants, refuseOverBudget, targetOf } from './jobs.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { tableOf } from './results.js'
@@ -80,7 +80,8 @@ async function run(file: string, options: Options): Promise<number> {
   // Runs open it again, each with its own threads, when there is something to do.
   await device.close()
 
-  const { jobs: whole } = compileJobs(picked, target)
+  const { jobs: whole, compiled } = compileJobs(picked, target)
+  refuseOverBudget(compiled, device.capabilities().memoryBytes)
   const root = options.smoke ? fs.mkdtempSync(join(os.tmpdir(), 'dinoc-smoke-')) : options.runs
   const jobs = options.smoke ? whole.map((job) => ({ ...job, spec: smokeSpec(job.spec) })) : whole
   const settings: ExecutionSettings = {
@@ -91,6 +92,7 @@ async function run(file: string, options: Options): Promise<number> {
     loaders: options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1),
     evaluationImages: options.smoke ? (jobs[0]?.spec.features[0]?.batch ?? 32) : null,
   }
+  const atOnce = countOption('--jobs', options.jobs, 1)
   const locks = new Map<string, Lock>()
   const colors = pc.createColors(usesColor(process.stderr))
   const warnings = [...diagnostics]
@@ -104,7 +106,7 @@ async function run(file: string, options: Options): Promise<number> {
     }
     const render = (diagnostic: Diagnostic): string =>
       renderDiagnostics([diagnostic], process.stderr, { format: 'human' }).trimEnd()
-    const context = { jobs, title: titleOf(picked, jobs, description), colors, render }
+    const context = { jobs, title: titleOf(picked, jobs, description), colors, atOnce, render }
     const view = json
       ? openJsonView(context, (text) => process.stdout.write(text))
       : process.stderr.isTTY && process.env.TERM !== 'dumb'
@@ -121,7 +123,7 @@ async function run(file: string, options: Options): Promise<number> {
     const outcomes = await executeJobs(
       jobs,
       settings,
-      countOption('--jobs', options.jobs, 1),
+      atOnce,
       (job) => locks.get(job.spec.experiment) ?? null,
       stop,
       (job, event) => {

@@ -47,20 +47,26 @@ export interface CompiledVariant {
 }
 
 /**
- * Text to resolved variants, with everything that can be said of the file without a device: what resolving finds, and
- * where an experiment states its memory, whether the unedited one fits.
+ * Text to resolved variants, with everything that can be said of the file without a device: what resolving finds, what
+ * cannot be lowered, and where an experiment states its memory, whether the unedited one fits.
  */
 export function checkFile(entry: string, host: SourceHost, options: ResolveOptions): Resolution {
   const resolution = resolve(entry, host, options)
-  const found = resolution.experiments.flatMap(({ variants: [variant] }) =>
-    variant === undefined || memoryBudget(variant.resolved) === null ? [] : memoryFindings(variant.resolved),
+  const found = resolution.experiments.flatMap(({ variants }) =>
+    variants.flatMap(({ resolved }, i) => {
+      const faults = loweringFaults(resolved)
+      const fits = faults.length > 0 || i > 0 || memoryBudget(resolved) === null
+      return fits ? faults : overBudget(resolved, planVariant(resolved, embeddedTarget, null), null)
+    }),
   )
   return { ...resolution, diagnostics: [...resolution.diagnostics, ...found] }
 }
 
-function memoryFindings(experiment: ResolvedExperiment): readonly Diagnostic[] {
+function loweringFaults(experiment: ResolvedExperiment): readonly Diagnostic[] {
   try {
-    return overBudget(experiment, planVariant(experiment, embeddedTarget, null), null)
+    for (const phase of experiment.schedule.phases)
+      describeStep(experiment, phase, imagesPerMicroBatch(experiment))
+    return []
   } catch (error) {
     if (error instanceof DiagnosticError) return error.diagnostics
     throw error

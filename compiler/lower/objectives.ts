@@ -1,5 +1,3 @@
-import { diagnose } from '../../diagnostics/catalogue.js'
-import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { ValueId } from '../ir/types.js'
 import { batchCenter, centerName } from './centers.js'
 import type { Entry } from './entry.js'
@@ -143,21 +141,12 @@ function lowerIbot(
 function lowerKoleo(
   { b }: Entry,
   step: StepShape,
-  { name, loss, scopeSpan }: KoleoObjective,
+  { name, loss, set }: KoleoObjective,
   student: Views,
 ): Term {
   b.module = `loss.${name}`
   const { images } = step
-  const set = loss.scope.type === 'sets' ? setWithin(loss.scope.images, step, scopeSpan) : images
   const x =
     loss.crops === 'first' ? b.one('slice_rows', [student.cls], { start: 0, count: images }) : student.cls
   return { name, value: koleo(b, x, set, loss.weight / images)[0] }
-}
-
-/** Sets of the whole batch lie within one pass; where ranks share them, a rank's part of one is planned. */
-function setWithin(set: number, { images, ranks }: StepShape, span: KoleoObjective['span']): number {
-  if (images % set === 0) return set
-  if (ranks === 1) throw new DiagnosticError([diagnose('DINO0804', span, { set, images })])
-  const shared = (a: number, b: number): number => (b === 0 ? a : shared(b, a % b))
-  return shared(images, set)
 }

@@ -48,8 +48,9 @@ export interface KoleoObjective {
   readonly kind: 'koleo'
   readonly name: string
   readonly loss: Extract<Loss, { type: 'koleo' }>
+  /** Consecutive images that are neighbours of each other only. */
+  readonly set: number
   readonly span: Span | null
-  readonly scopeSpan: Span | null
 }
 export type Objective = ComparedObjective | KoleoObjective
 
@@ -57,7 +58,7 @@ export function describeStep(experiment: ResolvedExperiment, phase: Phase, image
   const { crops, backbone, masking } = experiment
   const channels = imageChannels(experiment)
   const teacherExperiment = teacherOf(experiment)
-  const objectives = objectivesOf(experiment, teacherExperiment)
+  const objectives = objectivesOf(experiment, teacherExperiment, images)
   const compared = objectives.filter((o) => o.kind !== 'koleo')
   const student: Network = {
     role: 'student',
@@ -137,13 +138,17 @@ export function spanOf(experiment: ResolvedExperiment, path: string): Span | nul
   return null
 }
 
-function objectivesOf(experiment: ResolvedExperiment, teacher: ResolvedExperiment): Objective[] {
+function objectivesOf(
+  experiment: ResolvedExperiment,
+  teacher: ResolvedExperiment,
+  images: number,
+): Objective[] {
   return Object.entries(experiment.loss)
     .filter(([, loss]) => loss.weight > 0)
     .map(([name, loss]) => {
       const span = spanOf(experiment, `loss.${name}`)
       if (loss.type === 'koleo')
-        return { kind: loss.type, name, loss, span, scopeSpan: spanOf(experiment, `loss.${name}.scope`) }
+        return { kind: loss.type, name, loss, set: koleoSet(experiment, name, loss, images), span }
       const studentHead = headOwner(experiment.head, loss.head)
       // A frozen teacher answers with its own head of that name (rules DINO0228 and DINO0516).
       const teacherHead = headOwner(teacher.head, loss.head)
@@ -152,6 +157,24 @@ function objectivesOf(experiment: ResolvedExperiment, teacher: ResolvedExperimen
         throw new Error(`loss ${name}: teacher and student have other numbers of prototypes`)
       return { kind: loss.type, name, loss, studentHead, teacherHead, prototypes, span }
     })
+}
+
+/** Sets of the whole batch lie within one pass; where ranks share them, a rank's part of one is planned. */
+function koleoSet(
+  experiment: ResolvedExperiment,
+  name: string,
+  { scope }: KoleoObjective['loss'],
+  images: number,
+): number {
+  if (scope.type !== 'sets') return images
+  const set = scope.images
+  if (images % set === 0) return set
+  if (experiment.hardware.ranks === 1)
+    throw new DiagnosticError([
+      diagnose('DINO0804', spanOf(experiment, `loss.${name}.scope`), { set, images }),
+    ])
+  const shared = (a: number, b: number): number => (b === 0 ? a : shared(b, a % b))
+  return shared(images, set)
 }
 
 function mlpHead(experiment: ResolvedExperiment, name: string): MlpHead {
