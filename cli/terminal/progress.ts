@@ -144,7 +144,11 @@ export function progressLines(
     columns,
     visibleLength,
   )
-  return [title, ...table, ...notes, colors.dim('^C once: checkpoint and stop · twice: stop now')]
+  const over: readonly Row['state'][] = ['finished', 'reused', 'failed', 'interrupted']
+  const hint = rows.every((row) => over.includes(row.state))
+    ? []
+    : [colors.dim('^C once: checkpoint and stop · twice: stop now')]
+  return [title, ...table, ...notes, ...hint]
 }
 
 /** One line for a log file: no colours, no cursor. */

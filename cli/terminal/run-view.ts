@@ -19,6 +19,8 @@ export interface ViewContext {
   /** `quickstart   2 variants x 2 seeds, 400 images, native (AVX-512) on 2 threads` */
   readonly title: string
   readonly colors: Colors
+  /** Runs side by side. */
+  readonly atOnce: number
   /** A diagnostic as text of several lines. */
   readonly render: (diagnostic: Diagnostic) => string
 }
@@ -60,14 +62,16 @@ export function openLiveView(context: ViewContext, terminal: Terminal): RunView 
 
 /** The estimate of all runs stands at the right edge once one of them has a speed. */
 function titleLine(context: ViewContext, rows: readonly Row[], columns: number): string {
-  const seconds = secondsLeft(rows)
-  const estimate = seconds === null ? '' : `~${duration(seconds)}`
+  const seconds = secondsLeft(rows, context.atOnce)
+  const estimate = seconds === null || seconds < 1 ? '' : `~${duration(seconds)}`
   const gap = Math.max(3, Math.min(columns, 100) - context.title.length - estimate.length)
   return context.colors.bold(context.title) + (estimate === '' ? '' : ' '.repeat(gap) + estimate)
 }
 
-/** Runs that have no speed of their own take as long as those that have; side-by-side running is not counted. */
-export function secondsLeft(rows: readonly Row[]): number | null {
+const openStates: readonly Row['state'][] = ['waiting', 'preparing', 'training', 'evaluating']
+
+/** Runs that have no speed of their own take as long as those that have. */
+export function secondsLeft(rows: readonly Row[], atOnce = 1): number | null {
   const stepSeconds: number[] = []
   for (const row of rows) {
     if (row.state === 'training' && row.secondsLeft !== null && row.steps > row.step)
@@ -84,7 +88,8 @@ export function secondsLeft(rows: readonly Row[]): number | null {
       left += row.secondsLeft ?? (row.steps - row.step) * typical
     if (row.state === 'waiting') left += steps * typical
   }
-  return left
+  const open = rows.filter((row) => openStates.includes(row.state)).length
+  return left / Math.max(1, Math.min(atOnce, open))
 }
 
 /** For logs: a line at each change of state, each evaluation, and every `everySeconds` of training. */
