@@ -31,7 +31,7 @@ export function coerceArguments(
           notes: [
             declared.length === 0
               ? `\`${call.name.text}\` takes no arguments`
-              : `arguments are ${declared.map((a) => a.name).join(', ')}`,
+              : `arguments: ${declared.map((a) => a.name).join(', ')}`,
           ],
           help: didYouMean(
             written,

@@ -49,7 +49,7 @@ export function buildFields(node: Node, scope: BuildScope): Record<string, unkno
     scope.origins.set(scope.prefix + path, {
       at: dropped?.at ?? null,
       overrode: dropped?.overrode ?? [],
-      layer: null,
+      layer: dropped?.layer ?? null,
       dropped: dropped !== undefined,
     })
     values[field.name] = field.required ? missing(node, field, scope.report) : defaultOf(field)

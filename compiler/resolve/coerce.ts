@@ -171,7 +171,13 @@ function coerceWord(
   return POISON
 }
 
-function unknownWord(value: Dyn, word: string, words: readonly string[], scope: FieldScope): void {
+function unknownWord(
+  value: Dyn,
+  word: string,
+  words: readonly string[],
+  scope: FieldScope,
+  others: readonly string[] = [],
+): void {
   const near = didYouMean(word, words)
   scope.report.give(
     'DINO0405',
@@ -179,7 +185,7 @@ function unknownWord(value: Dyn, word: string, words: readonly string[], scope: 
     { field: scope.field, word },
     {
       label: 'unknown word',
-      notes: [`accepted: ${words.join(', ')}`],
+      notes: [`accepted: ${[words.join(', '), ...others].filter((text) => text !== '').join(', or ')}`],
       help: near.length > 0 ? near : didYouMean(word, scope.module.params.keys()),
     },
   )
@@ -256,7 +262,8 @@ function coerceEither(value: Dyn, type: FieldType & { kind: 'either' }, scope: F
   if (fitting !== undefined) return coerce(value, fitting, scope)
   if (value.kind === 'path') {
     const words = type.options.flatMap(wordsOf)
-    unknownWord(value, value.names.map((n) => n.text).join('.'), words, scope)
+    const others = type.options.filter((option) => wordsOf(option).length === 0).map(describeType)
+    unknownWord(value, value.names.map((n) => n.text).join('.'), words, scope, others)
     return POISON
   }
   return wrongType(value, type, scope)

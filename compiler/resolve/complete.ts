@@ -122,7 +122,7 @@ export function completeExperiment(root: Node, scope: BuildScope, header: Span |
     formatVersion: 1,
     description: fields(root).description ?? null,
     data: present('data') === null ? null : camel(fields(present('data')!)),
-    backbone: { type: 'vit', ...camel(backbone) },
+    backbone: backboneNode === null ? POISON : { type: 'vit', ...camel(backbone) },
     teacher: typed(teacherNode, teacher),
     keep: keep === null ? null : typed(keepNode!, keep),
     crops: { global: camel(globalCrops), local: camel(localCrops) },

@@ -134,7 +134,7 @@ export function buildCuration(
   const own = buildFields(read.node, scope)
   const stages: Record<string, unknown>[] = []
   for (const child of read.node.children.values()) {
-    const fields = buildFields(child, scope)
+    const fields = buildFields({ ...child, path: child.name ?? child.kind.kind }, scope)
     const stage: Record<string, unknown> = { kind: child.kind.kind, name: child.name }
     for (const field of child.block?.fields.keys() ?? []) stage[camelCase(field)] = fields[field]
     stages.push(stage)

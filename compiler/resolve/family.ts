@@ -32,6 +32,8 @@ export interface VariantPlan {
   readonly bodies: readonly Body[]
   readonly block: Block | null
   readonly grid: { readonly name: string; readonly point: Readonly<Record<string, string>> } | null
+  /** Built only for what else is wrong with it. */
+  readonly faulty: boolean
 }
 
 const setLayer = 900
@@ -194,21 +196,29 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
 
   /** The variants of an experiment, grids multiplied out; `full` first. */
   const plansOf = (tree: Tree, experiment: string): VariantPlan[] => {
-    const plans: VariantPlan[] = [{ name: 'full', bodies: [], block: null, grid: null }]
+    const plans: VariantPlan[] = [{ name: 'full', bodies: [], block: null, grid: null, faulty: false }]
     for (const source of tree.variants.values()) {
       if (source.what === 'variant') {
-        plans.push({ name: source.name, bodies: [source.body], block: source.block, grid: null })
+        plans.push({
+          name: source.name,
+          bodies: [source.body],
+          block: source.block,
+          grid: null,
+          faulty: false,
+        })
         continue
       }
       const below = overOf(source, tree, experiment)
       if (below === null) continue
-      for (const point of pointsOf(source)) {
+      const { points, faulty } = pointsOf(source)
+      for (const point of points) {
         const body: Body = { ...source.body, opens: [], drops: [], sets: point.sets }
         plans.push({
           name: `${source.name}[${point.label}]`,
           bodies: [...below, body],
           block: source.block,
           grid: { name: source.name, point: point.values },
+          faulty,
         })
       }
     }
@@ -233,7 +243,7 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
     return null
   }
 
-  const pointsOf = (source: VariantSource): Point[] => {
+  const pointsOf = (source: VariantSource): { points: Point[]; faulty: boolean } => {
     const { body, block } = source
     let sound = true
     for (const open of body.opens) {
@@ -264,9 +274,9 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
           help: ['list fewer values, or split the grid'],
         },
       )
-      return []
+      return { points: [], faulty: true }
     }
-    if (!sound || axes.length === 0) return []
+    if (count === 0 || axes.length === 0) return { points: [], faulty: true }
     const names = shortNames(axes.map((a) => a.path))
     let points: Point[] = [{ sets: [], label: '', values: {} }]
     for (const [i, axis] of axes.entries())
@@ -281,7 +291,7 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
           }
         }),
       )
-    return points
+    return { points, faulty: !sound }
   }
 
   return { treeOf, withSettings, plansOf }

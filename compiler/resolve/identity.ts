@@ -32,7 +32,10 @@ export function canonicalForm(e: ResolvedExperiment): string {
   })
 }
 
-/** Everything but names and places: two variants of one experiment with the same form are the same variant. */
+/**
+ * Everything but names and places: two variants of one experiment with the same form are the same variant. Keys stand
+ * in the order in which the resolver makes them, so the text decides.
+ */
 export function wholeForm(e: ResolvedExperiment): string {
   const {
     name: _name,
@@ -42,7 +45,7 @@ export function wholeForm(e: ResolvedExperiment): string {
     provenance: _provenance,
     ...rest
   } = e
-  return stable(rest)
+  return JSON.stringify(rest)
 }
 
 /** Hash of the canonical form with the seed: 16 hex digits. */

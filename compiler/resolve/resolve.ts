@@ -189,7 +189,7 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
       text: (span: Span) => (files.get(span.file) ?? '').slice(span.start, span.end),
     }
     for (const rule of [...rules, ...lints]) unlessPoisoned(() => rule(context))
-    if (poisoned || report.errors > before) return { resolved: null, filtered: false }
+    if (poisoned || plan.faulty || report.errors > before) return { resolved: null, filtered: false }
     for (const rule of remarks) rule(context)
     return {
       resolved: freeze({ ...withoutUnusedHeads(draft), provenance: provenanceOf(origins) }),
@@ -447,16 +447,21 @@ function recordBlocks(node: import('./tree.js').Node, origins: Map<string, Origi
   }
   for (const [key, dropped] of node.dropped) {
     const path = node.path === '' ? key : `${node.path}.${key}`
-    if (!origins.has(path)) origins.set(path, { ...dropped, layer: null, dropped: true })
+    if (!origins.has(path)) origins.set(path, { ...dropped, dropped: true })
   }
 }
 
+/** Spans belong to the syntax tree and are shared: what is made here is frozen, not what it points at. */
 function provenanceOf(origins: ReadonlyMap<string, Origin>): Record<string, Provenance> {
   const found: Record<string, Provenance> = {}
   for (const [path, { at, overrode, dropped }] of origins)
-    found[path] = dropped ? { at, overrode, dropped: true } : { at, overrode }
-  return found
+    found[path] =
+      at === null && overrode.length === 0
+        ? unset
+        : Object.freeze(dropped ? { at, overrode, dropped: true as const } : { at, overrode })
+  return Object.freeze(found)
 }
+const unset: Provenance = Object.freeze({ at: null, overrode: Object.freeze([]) as readonly Span[] })
 
 /** Heads that no loss uses, directly or through a tie, are left out. */
 export function usedHeads(e: Pick<ResolvedExperiment, 'head' | 'loss'>): Set<string> {

@@ -166,7 +166,7 @@ function readArguments(call: Dyn & { kind: 'call' }, of: FieldType, scope: Field
         arg.name?.span ?? arg.span,
         { name: name ?? describe(arg.value), call: call.name.text },
         {
-          notes: ['arguments are from, to, over'],
+          notes: ['arguments: from, to, over'],
           help: name === null ? [] : didYouMean(name, ['from', 'to', 'over']),
         },
       )

@@ -7,6 +7,7 @@ import {
   type KindDef,
   kindNamed,
   kinds,
+  pathOf,
   referenceNames,
 } from '../../grammar/schema/vocabulary.js'
 import type { Body, Dropping, Layer, Open, Setting } from './edits.js'
@@ -31,7 +32,10 @@ export interface Node {
   /** Fields that an unknown name resembles: they are not reported as missing. */
   readonly silenced: Set<string>
   /** Where fields and blocks inside were dropped. */
-  readonly dropped: Map<string, { readonly at: Span; readonly overrode: readonly Span[] }>
+  readonly dropped: Map<
+    string,
+    { readonly at: Span; readonly overrode: readonly Span[]; readonly layer: Layer }
+  >
   /** True where statements were lost to a fault. */
   incomplete: boolean
 }
@@ -75,7 +79,7 @@ export function copyNode(node: Node): Node {
 /** Applies a body: drops, then blocks, then paths. */
 export function applyBody(root: Node, body: Body, report: Report): void {
   if (body.incomplete) root.incomplete = true
-  for (const drop of body.drops) applyDrop(root, drop, report)
+  for (const drop of body.drops) applyDrop(root, drop, body.layer, report)
   for (const open of body.opens) applyOpen(root, open, body.layer, report)
   const set: { node: Node; field: FieldDef; setting: Setting }[] = []
   for (const setting of body.sets) applySetting(root, setting, body.layer, set, report)
@@ -439,8 +443,15 @@ function unknownField(node: Node, name: Name, rest: readonly Name[], report: Rep
     return
   }
   const fields = [...block.fields.keys()]
+  const renamed = [...block.fields.values()].find((f) => f.yaml.includes(name.text))?.name
+  const reference = renamed === undefined ? referenceNames.get(name.text) : undefined
   const blocks = node.kind.inside.filter((k) => kinds.has(k))
-  const near = nearest(name.text, [...fields, ...blocks])
+  const near =
+    renamed !== undefined
+      ? [renamed]
+      : reference !== undefined
+        ? []
+        : nearest(name.text, [...fields, ...blocks])
   for (const meant of near.slice(0, 1)) node.silenced.add(meant)
   report.give(
     'DINO0302',
@@ -448,8 +459,8 @@ function unknownField(node: Node, name: Name, rest: readonly Name[], report: Rep
     { field: name.text, block: title },
     {
       label: 'unknown field',
-      notes: near.length > 0 || fields.length === 0 ? [] : [`fields of ${title}: ${fields.join(', ')}`],
-      help: near.length > 0 ? didYouMean(name.text, [...fields, ...blocks]) : elsewhere(name.text),
+      notes: near.length > 0 || fields.length < 2 ? [] : [`fields of ${title}: ${fields.join(', ')}`],
+      help: near.length > 0 ? [`did you mean ${alternatives(near)}?`] : elsewhere(name.text),
     },
   )
 }
@@ -461,11 +472,12 @@ function elsewhere(name: string): string[] {
   const others: string[] = []
   for (const kind of kinds.values())
     for (const block of kind.types.values())
-      if (block.fields.has(name) && kind.kind !== 'experiment')
-        others.push(
-          `${kind.form === 'named' && kind.typeIsName ? `${kind.kind}.${block.type}` : kind.kind}.${name}`,
-        )
-  if (others.length > 0) return [`there is ${alternatives([...new Set(others)].slice(0, 3))}`]
+      if (block.fields.has(name) && kind.kind !== 'experiment') others.push(`${pathOf(kind, block)}.${name}`)
+  // What trains comes before what measures.
+  const ordered = [...new Set(others)].sort(
+    (a, b) => Number(a.startsWith('eval.')) - Number(b.startsWith('eval.')),
+  )
+  if (ordered.length > 0) return [`there is ${alternatives(ordered.slice(0, 3))}`]
   const near = nearest(name, referenceNames.keys())[0]
   return near === undefined
     ? []
@@ -530,7 +542,7 @@ function checkExclusive(
   }
 }
 
-function applyDrop(root: Node, drop: Dropping, report: Report): void {
+function applyDrop(root: Node, drop: Dropping, layer: Layer, report: Report): void {
   const { path } = drop
   const found = locate(root, path, false)
   const at = drop.at
@@ -557,7 +569,7 @@ function applyDrop(root: Node, drop: Dropping, report: Report): void {
       }
       parent.children.delete(key)
       const places = node.at === null ? [] : [node.at]
-      parent.dropped.set(key, { at, overrode: [...places, ...node.overrode] })
+      parent.dropped.set(key, { at, overrode: [...places, ...node.overrode], layer })
       return
     }
     case 'field': {
@@ -578,7 +590,7 @@ function applyDrop(root: Node, drop: Dropping, report: Report): void {
         return
       }
       found.node.settings.delete(found.name.text)
-      found.node.dropped.set(found.name.text, { at, overrode: [entry.at, ...entry.overrode] })
+      found.node.dropped.set(found.name.text, { at, overrode: [entry.at, ...entry.overrode], layer })
       return
     }
     case 'inValue':

@@ -1,4 +1,4 @@
-import { blame, each, labelsOf, type Rule, whose } from './rule.js'
+import { blame, each, marks, type Rule, whose } from './rule.js'
 
 /** DINO0501: the heads of attention share the width evenly. */
 export const headsWidth: Rule = (context) => {
@@ -12,8 +12,7 @@ export const headsWidth: Rule = (context) => {
     blamed.at,
     { width, heads },
     {
-      label: blamed.path === 'backbone.heads' ? `${heads} heads` : `width ${width}`,
-      labels: labelsOf(blamed, (path) =>
+      ...marks(blamed, (path) =>
         path === 'backbone.heads'
           ? `${heads} heads ${whose(context, path).replace('comes', 'come')}`
           : `width ${width} ${whose(context, path)}`,
@@ -42,7 +41,7 @@ export const evalBlocks: Rule = (context) => {
       blamed.at,
       { blocks: most, depth },
       {
-        labels: labelsOf(blamed, (path) =>
+        ...marks(blamed, (path) =>
           path === 'backbone.depth' ? `depth ${depth}` : `the last ${most} blocks`,
         ),
         help: [`use at most ${depth}`],

@@ -1,4 +1,4 @@
-import { blame, labelsOf, type Rule, type RuleContext } from './rule.js'
+import { blame, marks, type Rule, type RuleContext } from './rule.js'
 
 const ranksPaths = ['hardware.ranks', 'hardware.nodes', 'hardware.gpus'] as const
 
@@ -31,7 +31,7 @@ export const batchRanks: Rule = (context) => {
     blamed.at,
     { batch, ranks },
     {
-      labels: labelsOf(blamed, describeBatchOrRanks(context)),
+      ...marks(blamed, describeBatchOrRanks(context)),
       notes: [`${ranksText(context)}; ${batch} / ${ranks} leaves ${batch % ranks}`],
       help: [`use batch = ${around(batch, ranks)}`],
     },
@@ -52,7 +52,7 @@ export const microBatch: Rule = (context) => {
     blamed.at,
     { perRank, micro },
     {
-      labels: labelsOf(blamed, (path) =>
+      ...marks(blamed, (path) =>
         path === 'schedule.micro_batch' ? `micro-batches of ${micro}` : describeBatchOrRanks(context)(path),
       ),
       notes: [
@@ -84,7 +84,7 @@ export const globalMicroBatch: Rule = (context) => {
     blamed.at,
     { micro },
     {
-      labels: labelsOf(blamed, (path) =>
+      ...marks(blamed, (path) =>
         path === 'schedule.micro_batch' ? `micro-batches of ${micro}` : 'global semantics',
       ),
       notes: [
@@ -105,9 +105,7 @@ export const groupsRanks: Rule = (context) => {
     blamed.at,
     { groups, ranks },
     {
-      labels: labelsOf(blamed, (path) =>
-        path === 'hardware.groups' ? `${groups} groups` : ranksText(context),
-      ),
+      ...marks(blamed, (path) => (path === 'hardware.groups' ? `${groups} groups` : ranksText(context))),
       notes: [`${groups} / ${ranks} leaves ${groups % ranks}`],
       help: [
         `use groups = ${Math.max(1, Math.floor(groups / ranks)) * ranks} or ${Math.ceil(groups / ranks) * ranks}`,
@@ -127,9 +125,7 @@ export const batchGroups: Rule = (context) => {
     blamed.at,
     { batch, groups },
     {
-      labels: labelsOf(blamed, (path) =>
-        path === 'hardware.groups' ? `${groups} groups` : `batch ${batch}`,
-      ),
+      ...marks(blamed, (path) => (path === 'hardware.groups' ? `${groups} groups` : `batch ${batch}`)),
       notes: [`${batch} / ${groups} leaves ${batch % groups}`],
       help: [`use batch = ${around(batch, groups)}`],
     },
@@ -154,7 +150,7 @@ export const koleoImages: Rule = (context) => {
       blamed.at,
       { images, where },
       {
-        labels: labelsOf(blamed, (path) =>
+        ...marks(blamed, (path) =>
           path === `loss.${name}`
             ? 'KoLeo is here'
             : path === 'schedule.micro_batch'
@@ -189,7 +185,7 @@ export const koleoSets: Rule = (context) => {
       blamed.at,
       { batch, images },
       {
-        labels: labelsOf(blamed, (path) =>
+        ...marks(blamed, (path) =>
           path === 'schedule.batch' ? `batch ${batch}` : `sets of ${images} images`,
         ),
         notes: [`${batch} / ${images} leaves ${batch % images}`],

@@ -1,5 +1,5 @@
 import { sourcesOf } from './evaluations.js'
-import { blame, labelsOf, type Rule } from './rule.js'
+import { blame, marks, type Rule } from './rule.js'
 
 /** DINO0523, DINO0524: training images and normalisation agree on the number of channels. */
 export const channels: Rule = (context) => {
@@ -31,7 +31,9 @@ export const channels: Rule = (context) => {
       blamed.at,
       { listed, channels: count, field: path },
       {
-        labels: labelsOf(blamed, () => `images of ${count} channels`).slice(0, 1),
+        ...marks(blamed, (p) =>
+          p === path ? `${listed} value${listed === 1 ? '' : 's'}` : `images of ${count} channels`,
+        ),
         help: [`list ${count} value${count === 1 ? '' : 's'}`],
       },
     )

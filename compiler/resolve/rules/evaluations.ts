@@ -1,7 +1,7 @@
 import { didYouMean } from '../../../diagnostics/nearest.js'
 import { kindNamed } from '../../../grammar/schema/vocabulary.js'
 import type { DataReference, ResolvedExperiment } from '../resolved.js'
-import { blame, each, labelsOf, type Rule } from './rule.js'
+import { blame, each, marks, type Rule } from './rule.js'
 
 /** DINO0215, DINO0224, DINO0515: each primary metric is one that an evaluation gives. */
 export const primaryMetrics: Rule = (context) => {
@@ -175,7 +175,7 @@ export const leaks: Rule = (context) => {
         blamed.at,
         { source, eval: name },
         {
-          labels: labelsOf(blamed, (path) => (path === 'data.train' ? 'trains on it' : 'measured on it')),
+          ...marks(blamed, (path) => (path === 'data.train' ? 'trains on it' : 'measured on it')),
           notes: ['no label leaks, but the features have seen these very images'],
           help: [`train on a split: \`data.train = ${source}.train\``],
         },
@@ -197,7 +197,7 @@ export const sameImages: Rule = (context) => {
         blamed.at,
         { source, eval: name },
         {
-          labels: labelsOf(blamed, () => 'learns from it'),
+          ...marks(blamed, () => 'learns from it'),
           notes: ['each test image finds itself'],
           help: ['use two splits, for example `.train` and `.test`'],
         },

@@ -3,7 +3,7 @@ import { rankDependentTerms } from '../identity.js'
 import { unlessPoisoned } from '../poison.js'
 import type { ResolvedExperiment } from '../resolved.js'
 import { countsHere } from './losses.js'
-import { blame, labelsOf, type Rule, written } from './rule.js'
+import { blame, marks, type Rule, written } from './rule.js'
 
 interface Idle {
   readonly path: string
@@ -148,7 +148,7 @@ export const smallBatch: Rule = (context) => {
     blamed.at,
     { batch, what: `momentum ${trim(start)}` },
     {
-      labels: labelsOf(blamed, (path) =>
+      ...marks(blamed, (path) =>
         path === 'schedule.batch' ? `batch ${batch}` : `momentum starts at ${trim(start)}`,
       ),
       notes: [

@@ -46,7 +46,10 @@ export const lossHead: Rule = (context) => {
         label: written(context, path) && blamed.path === path ? '' : `loss \`${name}\` looks for it`,
         notes: known.length === 0 ? [] : [`there is ${known.map((h) => `head.${h}`).join(', ')}`],
         help: [
-          ...didYouMean(loss.head, known),
+          ...didYouMean(
+            `head.${loss.head}`,
+            known.map((head) => `head.${head}`),
+          ),
           `write \`head ${loss.head} { prototypes = 65_536 }\`${known.length > 0 ? `, or \`loss.${name}.head = head.${known[0]}\`` : ''}`,
         ],
       },

@@ -1,5 +1,5 @@
-import { writeQuantity } from '../dyn.js'
-import { blame, each, labelsOf, type Rule } from './rule.js'
+import { trim, writeQuantity } from '../dyn.js'
+import { blame, each, labelsOf, marks, type Rule } from './rule.js'
 
 /** DINO0508: some block of patches fits into the grid of every phase. */
 export const maskFits: Rule = (context) => {
@@ -21,7 +21,7 @@ export const maskFits: Rule = (context) => {
       blamed.at,
       { phase: phase.name, grid },
       {
-        labels: labelsOf(blamed, (path) =>
+        ...marks(blamed, (path) =>
           path === 'backbone.patch'
             ? `patches of ${writeQuantity(backbone.patch, 'px')}`
             : path === 'masking.ratio'
@@ -32,7 +32,7 @@ export const maskFits: Rule = (context) => {
         ),
         notes: [
           most < smallest
-            ? `${grid} x ${grid} patches x ${masking.ratio.max * 100}% allow ${most}, but a ${masking.type === 'block' ? 'block has at least' : 'mask has at least'} ${smallest}`
+            ? `${grid} x ${grid} patches x ${trim(masking.ratio.max * 100)}% allow ${most}, but a ${masking.type === 'block' ? 'block has at least' : 'mask has at least'} ${smallest}`
             : `blocks are smaller than the grid in both directions: ${grid - 1} x ${grid - 1} = ${room} patches, fewer than ${smallest}`,
         ],
         help: ['use larger crops, smaller patches, a larger ratio, or fewer min_patches'],

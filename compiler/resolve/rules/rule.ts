@@ -67,6 +67,11 @@ export function labelsOf(blamed: Blame, message: (path: string) => string): Labe
   return blamed.others.map(({ path, at }) => ({ span: at, message: message(path) }))
 }
 
+/** What each place contributes: the one to blame and the others. */
+export function marks(blamed: Blame, message: (path: string) => string): { label: string; labels: Label[] } {
+  return { label: blamed.path === null ? '' : message(blamed.path), labels: labelsOf(blamed, message) }
+}
+
 /** "comes from `vits14`" where a value was set by a parent. */
 export function whose(context: RuleContext, path: string): string {
   const layer = context.origins.get(path)?.layer

@@ -1,6 +1,6 @@
 import { isPoisoned, unlessPoisoned } from '../poison.js'
 import type { ResolvedExperiment, Schedule, Time } from '../resolved.js'
-import { blame, each, labelsOf, type Rule, type RuleContext } from './rule.js'
+import { blame, each, labelsOf, marks, type Rule, type RuleContext } from './rule.js'
 import { compareTimes, writeTime } from './times.js'
 
 /** Every time of training in an experiment, by its path. */
@@ -157,7 +157,7 @@ export const freezeLength: Rule = (context) => {
       length: writeTime(first.length),
     },
     {
-      labels: labelsOf(blamed, (p) =>
+      ...marks(blamed, (p) =>
         p === lengthPath ? `the phase lasts ${writeTime(first.length)}` : 'frozen for this long',
       ),
       notes: ['the last layers then stay as they were drawn for the whole phase'],

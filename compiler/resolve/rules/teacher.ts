@@ -1,5 +1,5 @@
 import type { Head, ResolvedExperiment } from '../resolved.js'
-import { blame, each, labelsOf, type Rule } from './rule.js'
+import { blame, each, marks, type Rule } from './rule.js'
 
 /** A head with ties followed. */
 function headOf(e: ResolvedExperiment, name: string): (Head & { type: 'mlp' }) | null {
@@ -44,9 +44,7 @@ export const frozenTeacher: Rule = (context) => {
       blamed.at,
       { what, teacher: theirs, student: ours },
       {
-        labels: labelsOf(blamed, (p) =>
-          p === from ? `the teacher has ${theirs}` : `the student has ${ours}`,
-        ),
+        ...marks(blamed, (p) => (p === from ? `the teacher has ${theirs}` : `the student has ${ours}`)),
         help: [`use ${theirs}, as the teacher does`],
       },
     )
@@ -88,7 +86,7 @@ export const distilledDropPath: Rule = (context) => {
     blamed.at,
     { rate: String(backbone.dropPath.to) },
     {
-      labels: labelsOf(blamed, (path) =>
+      ...marks(blamed, (path) =>
         path === 'teacher' ? 'the teacher is frozen' : 'drop path comes from here',
       ),
       notes: [
@@ -109,9 +107,7 @@ export const distilledMasks: Rule = (context) => {
     blamed.at,
     {},
     {
-      labels: labelsOf(blamed, (path) =>
-        path === 'teacher' ? 'the teacher is frozen' : 'masking comes from here',
-      ),
+      ...marks(blamed, (path) => (path === 'teacher' ? 'the teacher is frozen' : 'masking comes from here')),
       notes: [
         'the paper distils without masking (section 5); DINOv3 keeps masks only to select patches for iBOT',
       ],
