@@ -81,8 +81,9 @@ export function compileVariant(experiment: ResolvedExperiment, target: CompileTa
   for (const { phase, plan } of phases) plans[planFile(phase.name)] = plan
   for (const { feature, plan } of features) plans[feature.plan] = plan
   const first = phases[0] as PlannedPhase
+  // Training says how a tensor begins (the teacher as a copy of the student); a feature plan only reads it.
   const state = new Map(
-    [...phases, ...features].flatMap(({ module }) => module.state).map((tensor) => [tensor.name, tensor]),
+    [...features, ...phases].flatMap(({ module }) => module.state).map((tensor) => [tensor.name, tensor]),
   )
   return {
     plans,
