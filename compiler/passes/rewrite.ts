@@ -297,30 +297,32 @@ export function inDependencyOrder(ops: readonly AnyOp[]): AnyOp[] {
   ops.forEach((op, i) => {
     for (const id of op.results) producer.set(id, i)
   })
-  const done = new Uint8Array(ops.length)
+  const [unseen, open, done] = [0, 1, 2]
+  const state = new Uint8Array(ops.length)
   const ordered: AnyOp[] = []
   const stack: number[] = []
   for (let first = 0; first < ops.length; first++) {
-    if (done[first]) continue
-    stack.push(first)
+    if (state[first] === unseen) stack.push(first)
     while (stack.length > 0) {
       const i = stack[stack.length - 1]!
-      if (done[i]) {
-        stack.pop()
-        continue
-      }
-      let waiting = false
-      for (const id of ops[i]!.operands) {
-        const needed = id === null ? undefined : producer.get(id)
-        if (needed !== undefined && !done[needed]) {
-          stack.push(needed)
-          waiting = true
+      const waitsFor: number[] = []
+      if (state[i] === unseen) {
+        state[i] = open
+        for (const id of ops[i]!.operands) {
+          const needed = id === null ? undefined : producer.get(id)
+          if (needed === undefined || state[needed] === done) continue
+          if (state[needed] === open) throw new Error(`ops of ${ops[i]!.module} need each other`)
+          waitsFor.push(needed)
         }
       }
-      if (waiting) continue
-      done[i] = 1
-      ordered.push(ops[i]!)
+      if (waitsFor.length > 0) {
+        stack.push(...waitsFor.reverse())
+        continue
+      }
       stack.pop()
+      if (state[i] === done) continue
+      state[i] = done
+      ordered.push(ops[i]!)
     }
   }
   return ordered
