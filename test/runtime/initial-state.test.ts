@@ -15,7 +15,10 @@ test('the teacher begins as a copy of the student, also where an evaluation read
     resolution: 16,
     every: null,
   }
-  const experiment = tinyExperiment({ eval: { knn } })
+  const experiment = tinyExperiment({
+    eval: { knn },
+    sources: { none: { type: 'folder', path: 'none' } as never },
+  })
   const { runSpec } = compileVariant(experiment, { class: 'arena', capabilities: has, arenaLimitBytes: null })
   const values = initialState(runSpec(0).state, 0)
   const teacher = [...values].filter(([name]) => name.startsWith('teacher.'))
