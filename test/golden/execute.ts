@@ -1,15 +1,14 @@
 import type { HostInput, Module } from '../../compiler/ir/types.js'
 import { optimize } from '../../compiler/passes/pipeline.js'
 import { buildPlan } from '../../compiler/plan/build.js'
-import type { PlanInput } from '../../compiler/plan/plan.js'
 import type { Device, HostTensor, State } from '../../runtime/devices/device.js'
 
 /** A module on a device, through the passes and the plan that training uses. */
 export interface Loaded {
-  readonly inputs: readonly PlanInput[]
+  readonly inputs: readonly HostInput[]
   readonly state: State
-  /** Runs all programs with these inputs. */
-  run(inputs: Readonly<Record<string, ArrayLike<number>>>): Promise<void>
+  /** Runs all programs with these inputs, or only the first: a micro-step that others follow. */
+  run(inputs: Readonly<Record<string, ArrayLike<number>>>, programs?: 'all' | 'accumulate'): Promise<void>
   output(name: string): Promise<HostTensor>
   metrics(): Promise<Readonly<Record<string, HostTensor>>>
   close(): Promise<void>
@@ -56,9 +55,9 @@ export async function load(
   const executable = await device.load(plan, state)
   const dtypes = new Map(optimized.inputs.map((input: HostInput) => [input.name, input.type.dtype]))
   return {
-    inputs: plan.inputs,
+    inputs: optimized.inputs,
     state,
-    run: async (inputs) => {
+    run: async (inputs, programs = 'all') => {
       const wanted = plan.inputs.map((input) => input.name)
       await executable.writeInputs(
         Object.fromEntries(
@@ -69,7 +68,8 @@ export async function load(
           }),
         ),
       )
-      for (const program of plan.programs) await executable.run(program.name)
+      for (const program of programs === 'all' ? plan.programs : plan.programs.slice(0, 1))
+        await executable.run(program.name)
     },
     output: (name) => executable.output(name),
     metrics: () => executable.metrics(),
