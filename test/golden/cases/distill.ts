@@ -22,8 +22,9 @@ export async function checkDistillStep(fixture: Fixture, device: Device, report:
   const phase = experiment.schedule.phases[0] as Phase
   const images = experiment.schedule.batch
   const step = describeStep(experiment, phase, images)
+  const teacher = new Map([...fixture.tensors].map(([name, tensor]) => [plainName(name), tensor]))
   const initial = (name: string) => {
-    if (name.startsWith('teacher.')) return fixture.tensors.get(name)?.data
+    if (name.startsWith('teacher.')) return teacher.get(name)?.data
     return common.weights.get(name.replace(/^keep\./, 'student.'))?.data
   }
   const run = await load(device, lowerTrainStep(experiment, phase, images, { gradients: true }), initial)

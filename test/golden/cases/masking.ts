@@ -29,9 +29,15 @@ function generator(config: Json) {
     minPatches: number(config.min_num_patches),
     maxPatches: number(config.max_num_patches),
     minAspect: aspect,
-    // Written "1/0.3".
-    maxAspect: typeof config.max_aspect === 'number' ? config.max_aspect : 1 / aspect,
+    maxAspect: config.max_aspect === undefined ? 1 / aspect : quotient(config.max_aspect),
   }
+}
+
+/** A number, or two written "1/0.3". */
+function quotient(value: unknown): number {
+  if (typeof value === 'number') return value
+  const [above = Number.NaN, below = 1] = String(value).split('/').map(Number)
+  return above / below
 }
 
 /** Each draw is asked for with the recorded bounds and answered with the recorded value. */

@@ -130,8 +130,8 @@ export function experimentOf(fixture: Fixture, common: Json): ResolvedExperiment
     crops: {
       global: { count: 2, size: number(crops.global_size), scale: { min: 0.32, max: 1 } },
       local: {
-        count: number(crops.n_local),
-        size: number(crops.local_size),
+        count: number(crops.n_local, 0),
+        size: number(crops.local_size, 1),
         scale: { min: 0.05, max: 0.32 },
       },
     },
@@ -182,7 +182,7 @@ export function experimentOf(fixture: Fixture, common: Json): ResolvedExperiment
       ...base.optimizer,
       betas: [number(adamw.beta1), number(adamw.beta2)],
       eps: number(adamw.eps),
-      clip: number(config.clip_grad),
+      clip: config.clip_grad === null ? null : number(config.clip_grad),
       layerDecay: number(config.layerwise_decay),
       patchEmbedLr: number(config.patch_embed_lr_mult),
     },

@@ -144,10 +144,12 @@ async function checkIntermediate(
     return found
   }
   const native = await outputs(images)
+  const counted = wanted.filter((t) => /^intermediate\.\d+\.cls$/.test(t.name)).length
   for (const tensor of wanted) {
     const name = tensor.name.slice('intermediate.'.length)
     const listed = /^list\.(\d+(?:_\d+)*)$/.exec(name)
     if (listed !== null) {
+      // Recorded before the norm.
       const blocks = (listed[1] as string).split('_')
       report.tensor(
         tensor,
@@ -159,7 +161,11 @@ async function checkIntermediate(
       const size = `images.${h * backbone.patch}x${w * backbone.patch}`
       const rows = (await outputs(get(fixture.tensors, size))).get(`${backbone.depth - 1}.patch`) ?? []
       report.tensor(tensor, channelsFirst(rows, n, d, h * w))
-    } else report.tensor(tensor, native.get(name) ?? [])
+    } else {
+      // Counted within the last n blocks, of which there are as many as have class tokens.
+      const [, i = '', part = ''] = /^(\d+)\.(\w+)$/.exec(name) ?? []
+      report.tensor(tensor, native.get(`${backbone.depth - counted + Number(i)}.${part}`) ?? [])
+    }
   }
 }
 
