@@ -40,13 +40,15 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   'runtime/devices/interpret.ts': ['compiler/ir/interpret.ts'],
 }
 
-const files = roots.flatMap(function walk(folder: string): string[] {
+function walk(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`
     if (entry.isDirectory()) return walk(path)
     return entry.name.endsWith('.ts') ? [path] : []
   })
-})
+}
+
+const files = roots.flatMap((root) => walk(root))
 
 /** Every relative import of a file, types and dynamic ones included, as paths from the root. */
 function importsOf(file: string): string[] {

@@ -176,7 +176,8 @@ function underlines(placed: readonly Placed[], bar: string, paint: Painter): str
     let text = ''
     let at = 0
     for (const p of below.slice(0, i)) {
-      if (p.start < at) continue
+      // a bar that would touch the message is left out
+      if (p.start < at || p.start >= below[i]!.start - 1) continue
       text += `${' '.repeat(p.start - at)}${paint.mark(p.mark, '|')}`
       at = p.start + 1
     }

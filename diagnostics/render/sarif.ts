@@ -1,3 +1,4 @@
+import type * as sarif from 'sarif'
 import type { Entry } from '../catalogue/entry.js'
 import { catalogue } from '../catalogue.js'
 import type { Diagnostic, Fix, Label, Span } from '../diagnostic.js'
@@ -5,7 +6,7 @@ import type { Diagnostic, Fix, Label, Span } from '../diagnostic.js'
 /** A SARIF 2.1.0 log with one run, on one line: what code scanning services read. */
 export function renderSarif(diagnostics: readonly Diagnostic[], version: string): string {
   const ids = [...new Set(diagnostics.map((d) => d.code))].sort()
-  return JSON.stringify({
+  const log: sarif.Log = {
     $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
     version: '2.1.0',
     runs: [
@@ -15,10 +16,11 @@ export function renderSarif(diagnostics: readonly Diagnostic[], version: string)
         results: diagnostics.map((d) => result(d, ids.indexOf(d.code))),
       },
     ],
-  })
+  }
+  return JSON.stringify(log)
 }
 
-function rule(id: string) {
+function rule(id: string): sarif.ReportingDescriptor {
   const found = (catalogue as unknown as Record<string, Entry<never> | undefined>)[id]
   return {
     id,
@@ -28,7 +30,7 @@ function rule(id: string) {
   }
 }
 
-function result(diagnostic: Diagnostic, ruleIndex: number) {
+function result(diagnostic: Diagnostic, ruleIndex: number): sarif.Result {
   const asides = [...diagnostic.notes.map((n) => `note: ${n}`), ...diagnostic.help.map((h) => `help: ${h}`)]
   return {
     ruleId: diagnostic.code,
@@ -43,7 +45,7 @@ function result(diagnostic: Diagnostic, ruleIndex: number) {
   }
 }
 
-function location({ span, message }: Label) {
+function location({ span, message }: Label): sarif.Location {
   return {
     physicalLocation: { artifactLocation: artifact(span), region: region(span) },
     ...(message && { message: { text: message } }),
@@ -51,11 +53,11 @@ function location({ span, message }: Label) {
 }
 
 /** Relative paths with `/`, characters that URIs reserve escaped. */
-function artifact(span: Span) {
+function artifact(span: Span): sarif.ArtifactLocation {
   return { uri: span.file.split(/[\\/]/).map(encodeURIComponent).join('/') }
 }
 
-function region(span: Span) {
+function region(span: Span): sarif.Region {
   return {
     startLine: span.startLine,
     startColumn: span.startColumn,
@@ -66,7 +68,7 @@ function region(span: Span) {
   }
 }
 
-function fix({ title, span, replacement }: Fix) {
+function fix({ title, span, replacement }: Fix): sarif.Fix {
   return {
     description: { text: title },
     artifactChanges: [
