@@ -14,6 +14,11 @@ export const commands: readonly CommandEntry[] = [
     summary: 'say what really differs between two experiments',
     load: () => import('./diff.js'),
   },
+  {
+    name: 'init',
+    summary: 'write an experiment for a folder of your own images',
+    load: () => import('./init.js'),
+  },
   { name: 'plan', summary: 'say what a file costs before it runs', load: () => import('./plan.js') },
   { name: 'explain', summary: 'print the page of a diagnostic', load: () => import('./explain.js') },
   {

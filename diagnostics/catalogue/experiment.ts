@@ -98,7 +98,7 @@ export const experiment = {
   DINO0520: entry<{ batch: number; images: number }>(
     'error',
     'batch does not divide into sets',
-    ({ batch, images }) => `batch ${batch} does not divide into sets of ${images} images`,
+    ({ batch, images }) => `${batch} images do not divide into sets of ${images}`,
   ),
   DINO0521: entry<{ blocks: number; depth: number }>(
     'error',

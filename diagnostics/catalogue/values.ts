@@ -56,7 +56,8 @@ export const values = {
   DINO0412: entry<{ op: string; left: string; right: string }>(
     'error',
     'units that do not fit together',
-    ({ op, left, right }) => `cannot compute ${left} ${op} ${right}`,
+    ({ op, left, right }) =>
+      left === '' ? `cannot compute ${op}(${right})` : `cannot compute ${left} ${op} ${right}`,
   ),
   DINO0413: entry<{ field: string; found: string }>(
     'error',

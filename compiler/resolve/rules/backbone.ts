@@ -56,7 +56,9 @@ export const knownParts: Rule = (context) => {
   const heads = Object.keys(e.head)
   const known = [
     'backbone',
-    ...['patch_embed', 'pos_embed', 'blocks', 'norm'].map((part) => `backbone.${part}`),
+    ...['patch_embed', 'pos_embed', 'cls_token', 'register_tokens', 'mask_token', 'blocks', 'norm'].map(
+      (part) => `backbone.${part}`,
+    ),
     ...heads.flatMap((head) => [`head.${head}`, `head.${head}.last_layer`]),
   ]
   const check = (parts: readonly string[], path: string) => {

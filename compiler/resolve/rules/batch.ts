@@ -173,7 +173,7 @@ export const koleoImages: Rule = (context) => {
   }
 }
 
-/** DINO0520: the batch divides into the sets that KoLeo looks at. */
+/** DINO0520: the batch divides into the sets that KoLeo looks at (a micro-batch: DINO0804). */
 export const koleoSets: Rule = (context) => {
   const { batch } = context.e.schedule
   for (const [name, loss] of Object.entries(context.e.loss)) {

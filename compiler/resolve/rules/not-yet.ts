@@ -13,12 +13,8 @@ export function notYet(e: ResolvedExperiment): { path: string; what: string }[] 
   add(e.keep !== null, 'keep', 'a kept average')
   add(e.backbone.init !== null, 'backbone.init', 'starting from weights')
   add(e.masking !== null && !e.masking.apply, 'masking.apply', 'masks that only select patches')
-  for (const [name, loss] of Object.entries(e.loss)) {
+  for (const [name, loss] of Object.entries(e.loss))
     add(loss.type === 'ibot' && loss.on === 'all_patches', `loss.${name}.on`, 'iBOT on all patches')
-    add(loss.type === 'koleo' && loss.scope.type !== 'rank', `loss.${name}.scope`, 'KoLeo beyond one rank')
-  }
-  for (const phase of e.schedule.phases)
-    add(phase.freeze.length > 0, `schedule.${phase.name}.freeze`, 'freezing parts of the model')
   for (const [name, evaluation] of Object.entries(e.eval))
     add(evaluation.type !== 'knn', `eval.${name}`, `a ${evaluation.type} evaluation`)
   for (const [name, picture] of Object.entries(e.visualize))
@@ -40,7 +36,7 @@ export function notYet(e: ResolvedExperiment): { path: string; what: string }[] 
   return found
 }
 
-const executableSources: readonly string[] = ['folder', 'idx', 'mnist']
+const executableSources: readonly string[] = ['folder', 'list', 'imagenet', 'idx', 'mnist']
 
 /** DINO0890: a warning here, an error for whoever wants to run it. */
 export const executable: Rule = (context) => {
