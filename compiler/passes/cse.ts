@@ -24,6 +24,11 @@ export function shareWithin(func: Func): Func {
   const seen = new Map<string, AnyOp[]>()
   let shared = false
   for (const op of func.ops) {
+    // Thousands of sweeps, each over tensors of its own.
+    if (op.stage === 'update') {
+      draft.keep(op)
+      continue
+    }
     let key = `${op.kind} ${op.stage}`
     for (const id of op.operands) key += id === null ? ',' : `,${draft.resolve(id)}`
     const alike = seen.get(key)

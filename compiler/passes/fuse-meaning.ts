@@ -1,5 +1,5 @@
 import type { AnyOp, Func, Module, Op } from '../ir/types.js'
-import { dce } from './dce.js'
+import { withoutDeadOps } from './dce.js'
 import { inline } from './inline.js'
 import { expandOps } from './legalize.js'
 import { mapEntries, mapFunctions, openDraft } from './rewrite.js'
@@ -19,13 +19,11 @@ import { simplifyFunc } from './simplify.js'
  */
 export function fuseMeaning(module: Module, fuse: boolean): Module {
   if (!fuse)
-    return dce(
-      mapEntries(
-        expandOps(inline(module), (kind) => kind === 'attention'),
-        simplifyFunc,
-      ),
+    return mapEntries(
+      expandOps(inline(module), (kind) => kind === 'attention'),
+      (func) => withoutDeadOps(simplifyFunc(func)),
     )
-  return dce(mapFunctions(module, fuseFunc))
+  return mapFunctions(module, (func) => withoutDeadOps(fuseFunc(func)))
 }
 
 function fuseFunc(func: Func): Func {

@@ -1,8 +1,9 @@
 import { instantiate } from '../ir/instantiate.js'
 import { rowOperands, segmentWise } from '../ir/ops.js'
 import type { AnyOp, Func, Module, Op, ValueId } from '../ir/types.js'
-import { calleeContext, dropUnreachable, inDependencyOrder, openDraft } from './rewrite.js'
-import { simplify } from './simplify.js'
+import { withoutDeadOps } from './dce.js'
+import { calleeContext, dropUnreachable, inDependencyOrder, mapFunctions, openDraft } from './rewrite.js'
+import { simplifyFunc } from './simplify.js'
 
 /**
  * Pass 2: sibling calls of one function with the same parameters become one call on the concatenated ragged tensor:
@@ -29,7 +30,8 @@ export function pack(module: Module): Module {
       functions[entry] = merge({ ...module, functions }, functions[entry]!, siblings)
     }
   }
-  return simplify(dropUnreachable(retyped({ ...module, functions })))
+  const packed = dropUnreachable(retyped({ ...module, functions }))
+  return mapFunctions(packed, (func) => withoutDeadOps(simplifyFunc(func)))
 }
 
 type Call = Op<'call'>
