@@ -1,37 +1,31 @@
 import type { TopLevelSpec } from 'vega-lite'
 
-/** Okabe and Ito's colours, which stay apart for colour-blind readers. */
-export const palette = [
-  '#0072b2',
-  '#d55e00',
-  '#009e73',
-  '#cc79a7',
-  '#e69f00',
-  '#56b4e9',
-  '#000000',
-  '#f0e442',
-]
+/** Okabe and Ito's colours, which stay apart for colour-blind readers; yellow, too pale for lines, is left out. */
+export const palette = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000']
+
+/** For what is not a variant or not among those pointed out. */
+export const quietColour = '#a9b0b7'
 
 export interface Series {
   readonly name: string
+  readonly colour: string
   readonly points: readonly { readonly x: number; readonly y: number }[]
 }
 
 export interface LineChart {
-  readonly title: string
   readonly x: string
-  readonly y: string
+  /** Drawn in this order: the last lies on top. A legend is the page's, one for all charts. */
   readonly series: readonly Series[]
   /** A horizontal line with its meaning, such as ln K. */
   readonly reference?: { readonly y: number; readonly label: string }
 }
 
-/** A metric with its 95 % interval for each variant. */
+/** A value with its 95 % interval for each variant. */
 export interface IntervalChart {
-  readonly title: string
   readonly x: string
   readonly rows: readonly {
     readonly name: string
+    readonly colour: string
     readonly value: number
     readonly low: number
     readonly high: number
@@ -39,6 +33,10 @@ export interface IntervalChart {
   /** A vertical line, such as no difference. */
   readonly zero?: number
 }
+
+/** All charts are of this width, so that a page can lay them out in columns. */
+const width = 360
+const height = 210
 
 const config = {
   background: 'transparent',
@@ -49,56 +47,67 @@ const config = {
     domainColor: '#999',
     tickColor: '#999',
     labelColor: '#555',
-    titleColor: '#333',
+    labelFontSize: 11,
+    titleColor: '#555',
+    titleFontSize: 11,
     titleFontWeight: 'normal',
   },
-  legend: { orient: 'bottom', title: null, labelColor: '#333' },
-  title: { anchor: 'start', fontSize: 13, fontWeight: 600, color: '#222' },
   view: { stroke: null },
 } as const
 
+const fit = { type: 'fit', contains: 'padding' } as const
+
 /** An SVG document as text: static, without scripts or references to anything outside. */
-export async function lineChart(chart: LineChart): Promise<string> {
-  const values = chart.series.flatMap((s) => s.points.map((p) => ({ ...p, series: s.name })))
-  const names = chart.series.map((s) => s.name)
+export async function lineChart({ x, series, reference }: LineChart): Promise<string> {
+  const values = series.flatMap((s, order) =>
+    s.points.map((p) => ({ ...p, order, colour: s.colour, thin: s.colour === quietColour ? 1 : 1.8 })),
+  )
   const lines = {
     data: { values },
-    mark: { type: 'line', strokeWidth: 1.6, interpolate: 'linear' },
+    mark: { type: 'line', interpolate: 'linear' },
     encoding: {
-      x: { field: 'x', type: 'quantitative', title: chart.x, axis: { tickCount: 6 } },
-      y: { field: 'y', type: 'quantitative', title: chart.y, scale: { zero: false }, axis: { tickCount: 5 } },
-      color: { field: 'series', type: 'nominal', scale: { domain: names, range: palette }, sort: null },
+      x: { field: 'x', type: 'quantitative', title: x, axis: { tickCount: 6, tickMinStep: 1 } },
+      y: { field: 'y', type: 'quantitative', title: null, scale: { zero: false }, axis: { tickCount: 5 } },
+      detail: { field: 'order', type: 'ordinal' },
+      color: { field: 'colour', type: 'nominal', scale: null },
+      strokeWidth: { field: 'thin', type: 'quantitative', scale: null },
     },
   }
-  const reference = chart.reference && [
+  const rule = reference && [
     {
-      data: { values: [chart.reference] },
-      mark: { type: 'rule', strokeDash: [4, 4], color: '#888' },
+      data: { values: [reference] },
+      mark: { type: 'rule', strokeDash: [4, 4], color: '#777' },
       encoding: { y: { field: 'y', type: 'quantitative' } },
     },
     {
-      data: { values: [chart.reference] },
-      mark: { type: 'text', align: 'left', dx: 4, dy: -6, color: '#666', fontSize: 10 },
-      encoding: { y: { field: 'y', type: 'quantitative' }, x: { value: 0 }, text: { field: 'label' } },
+      data: { values: [reference] },
+      mark: { type: 'text', align: 'right', dx: -4, dy: 9, color: '#555', fontSize: 11 },
+      encoding: {
+        y: { field: 'y', type: 'quantitative' },
+        x: { value: 'width' },
+        text: { field: 'label' },
+      },
     },
   ]
-  return draw({
-    title: chart.title,
-    width: 340,
-    height: 190,
-    layer: [lines, ...(reference ?? [])],
-    config,
-  } as TopLevelSpec)
+  return draw({ width, height, autosize: fit, layer: [lines, ...(rule ?? [])], config } as TopLevelSpec)
 }
 
-export async function intervalChart(chart: IntervalChart): Promise<string> {
-  const values = chart.rows.map((row, i) => ({ ...row, colour: palette[i % palette.length] }))
+export async function intervalChart({ x, rows, zero }: IntervalChart): Promise<string> {
+  // Names may be alike once they are cut: rows are told apart by their number.
+  const values = rows.map((row, i) => ({ ...row, row: String(i) }))
+  const names = Object.fromEntries(rows.map((row, i) => [String(i), shortened(row.name)]))
   const y = {
-    field: 'name',
+    field: 'row',
     type: 'nominal',
     sort: null,
     title: null,
-    axis: { labelLimit: 240, grid: false },
+    scale: { domain: Object.keys(names) },
+    axis: {
+      labelExpr: `(${JSON.stringify(names)})[datum.label]`,
+      labelLimit: 130,
+      grid: false,
+      ticks: false,
+    },
   }
   const colour = { field: 'colour', type: 'nominal', scale: null }
   const layers: unknown[] = [
@@ -107,24 +116,36 @@ export async function intervalChart(chart: IntervalChart): Promise<string> {
       mark: { type: 'rule', strokeWidth: 2.5 },
       encoding: {
         y,
-        x: { field: 'low', type: 'quantitative', title: chart.x, scale: { zero: false } },
+        x: {
+          field: 'low',
+          type: 'quantitative',
+          title: x,
+          scale: { zero: false },
+          axis: { tickCount: 5 },
+        },
         x2: { field: 'high' },
         color: colour,
       },
     },
     {
       data: { values },
-      mark: { type: 'point', filled: true, size: 70, opacity: 1 },
+      mark: { type: 'point', filled: true, size: 60, opacity: 1 },
       encoding: { y, x: { field: 'value', type: 'quantitative' }, color: colour },
     },
   ]
-  if (chart.zero !== undefined)
+  if (zero !== undefined)
     layers.unshift({
-      data: { values: [{ x: chart.zero }] },
-      mark: { type: 'rule', strokeDash: [4, 4], color: '#888' },
+      data: { values: [{ x: zero }] },
+      mark: { type: 'rule', strokeDash: [4, 4], color: '#777' },
       encoding: { x: { field: 'x', type: 'quantitative' } },
     })
-  return draw({ title: chart.title, width: 340, height: { step: 26 }, layer: layers, config } as TopLevelSpec)
+  const tall = 46 + rows.length * (rows.length > 16 ? 17 : 26)
+  return draw({ width, height: tall, autosize: fit, layer: layers, config } as TopLevelSpec)
+}
+
+/** The end of a long name tells grid points apart. */
+function shortened(name: string): string {
+  return name.length <= 22 ? name : `${name.slice(0, 8)}…${name.slice(-13)}`
 }
 
 /** Vega is large and only reports need it. */

@@ -5,29 +5,32 @@ import Handlebars from 'handlebars'
 
 /**
  * What a report says, ready to be set: numbers are text already, charts are SVG text, pictures are data URIs. The
- * template decides nothing.
+ * template decides nothing, and sets all text as text: names may hold anything.
  */
 export interface ReportModel {
   readonly title: string
   readonly description: string | null
-  /** One or two sentences: what mattered, and how sure that is. */
+  /** Sentences: what mattered, and how sure that is. */
   readonly findings: readonly string[]
-  readonly facts: readonly Fact[]
-  readonly tables: readonly MetricTable[]
-  /** All metrics, and what each variant cost. */
-  readonly plain: readonly PlainTable[]
-  readonly curves: readonly Figure[]
-  readonly variants: readonly VariantChanges[]
-  readonly gallery: Gallery | null
   /** Monitors that spoke, runs that failed or were interrupted. */
-  readonly health: readonly {
-    readonly level: 'warning' | 'error'
-    readonly who: string
-    readonly text: string
-  }[]
+  readonly health: readonly Notice[]
+  /** The primary metric. */
+  readonly metric: MetricTable | null
+  /** All other metrics, and what each variant cost. */
+  readonly plain: readonly PlainTable[]
+  readonly training: Training | null
+  readonly gallery: Gallery | null
+  readonly variants: readonly VariantChanges[]
+  readonly facts: readonly Fact[]
   readonly protocols: readonly { readonly name: string; readonly identity: string; readonly text: string }[]
   /** How to make it again: one command. */
   readonly command: string
+}
+
+export interface Notice {
+  readonly level: 'warning' | 'error'
+  readonly who: string
+  readonly text: string
 }
 
 export interface Fact {
@@ -36,17 +39,27 @@ export interface Fact {
 }
 
 export interface Figure {
+  readonly title: string
   readonly svg: string
   /** For readers who cannot see it. */
   readonly alt: string
 }
 
+/** Curves of all variants with one legend for all of them. */
+export interface Training {
+  readonly caption: string
+  readonly legend: readonly { readonly name: string; readonly colour: string }[]
+  readonly curves: readonly Figure[]
+}
+
 export interface MetricTable {
   readonly title: string
+  /** The variant that the others are compared with. */
+  readonly base: string
   /** "95 % bootstrap over 757 test images, 10,000 resamples" */
   readonly interval: string
   readonly rows: readonly MetricRow[]
-  readonly figure: Figure | null
+  readonly figures: readonly Figure[]
 }
 
 export interface MetricRow {
@@ -63,6 +76,7 @@ export interface MetricRow {
 
 export interface PlainTable {
   readonly title: string
+  readonly caption: string | null
   readonly columns: readonly string[]
   readonly rows: readonly { readonly name: string; readonly cells: readonly string[] }[]
 }
@@ -81,9 +95,8 @@ export interface VariantChanges {
 export interface Gallery {
   readonly maps: {
     readonly caption: string
-    readonly heads: readonly string[]
-    /** One row an image: the picture, then its feature map for each head. */
-    readonly rows: readonly { readonly alt: string; readonly pictures: readonly string[] }[]
+    /** The pictures, then their feature maps by one run a strip; the same pictures in the same order in each. */
+    readonly strips: readonly { readonly name: string; readonly pictures: readonly Picture[] }[]
   } | null
   readonly neighbours: {
     readonly caption: string
