@@ -8,7 +8,7 @@ import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const warnings = ['-Wall', '-Wextra', '-Wno-maybe-uninitialized']
+const warnings = ['-Wall', '-Wextra', '-Wno-maybe-uninitialized', '-Wno-uninitialized']
 const common = ['-std=c++17', '-fPIC', '-fvisibility=hidden']
 const optimized = ['-O3', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast']
 

@@ -117,12 +117,12 @@ void attention(const Call& call) {
             const vf shift = broadcast(most_here);
             vf sum = broadcast(0.0f);
             for_lanes(n, [&](int64_t j, int64_t c) {
-              const vf e = exponential(get_or(row + j, c, -__builtin_inff()) - shift);
+              const vf e = exponential_negative(get_or(row + j, c, -__builtin_inff()) - shift);
               sum = sum + e;
               store(row + j, e);
             });
             if (k0 > 0) {
-              const vf correction = exponential(broadcast(top[r] - most_here));
+              const vf correction = exponential_negative(broadcast(top[r] - most_here));
               total[r] = total[r] * correction[0] + sum_lanes(sum);
               for (int64_t j = 0; j < padded; j += width) store(sums + r * padded + j, load(sums + r * padded + j) * correction);
             } else {
@@ -194,7 +194,7 @@ void attention_grad(const Call& call) {
             const vf shift = broadcast(lse[(h.first_row + i + r) * heads + h.head]), less = broadcast(delta[i + r]);
             float *pr = p + r * key_block, *dr = ds + r * key_block;
             for_lanes(n, [&](int64_t j, int64_t) {
-              const vf e = exponential(load(pr + j) - shift);
+              const vf e = exponential_negative(load(pr + j) - shift);
               store(pr + j, e);
               store(dr + j, e * (load(dr + j) - less));
             });

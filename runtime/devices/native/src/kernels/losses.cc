@@ -28,7 +28,7 @@ float row_lse(const float* x, float inverse, int64_t n) {
   const float top = maximum_lanes(tops) * inverse;
   const vf shift = broadcast(top), factor = broadcast(inverse);
   vf sum = broadcast(0.0f);
-  for_lanes(n, [&](int64_t i, int64_t c) { sum = sum + exponential(get_or(x + i, c, minus_infinity) * factor - shift); });
+  for_lanes(n, [&](int64_t i, int64_t c) { sum = sum + exponential_negative(get_or(x + i, c, minus_infinity) * factor - shift); });
   return top + __builtin_logf(sum_lanes(sum));
 }
 

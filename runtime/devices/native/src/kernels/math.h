@@ -7,12 +7,33 @@
 namespace dino {
 namespace DINO_ISA {
 
-DINO_INLINE vf exponential(vf x) {
-  // Operands in this order let a NaN through.
-  x = minimum(broadcast(89.5f), maximum(broadcast(-104.0f), x));
+/** p * 2^n for whole n in -300..300. */
+DINO_INLINE vf scale_by_power(vf p, vf n) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+  // Two factors, so that neither overflows nor vanishes where the product does not.
+  const vi whole = __builtin_convertvector(n, vi);
+  const vi half = whole >> 1;
+  return p * (vf)((half + broadcast_int(127)) << 23) * (vf)((whole - half + broadcast_int(127)) << 23);
+#endif
+}
+
+DINO_INLINE vf nearest(vf x) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_roundscale_ps((__m512)x, 0);
+#elif defined(__AVX2__)
+  return (vf)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
   const vf magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-  const vf shifted = x * broadcast(1.44269504f) + magic;
-  const vf n = shifted - magic;
+  return (x + magic) - magic;
+#endif
+}
+
+/** e^x for x of at most 0; minus infinity gives 0, NaN stays. */
+DINO_INLINE vf exponential_negative(vf x) {
+  x = maximum(broadcast(-104.0f), x);  // in this order a NaN passes
+  const vf n = nearest(x * broadcast(1.44269504f));
   vf r = x - n * broadcast(0.693359375f);
   r = r - n * broadcast(-2.12194440e-4f);
   vf p = broadcast(0.00138368455544f);
@@ -22,16 +43,23 @@ DINO_INLINE vf exponential(vf x) {
   p = p * r + broadcast(0.499999920798f);
   p = p * r + broadcast(1.00000003632f);
   p = p * r + broadcast(1.0f);
-#if defined(__AVX512F__)
-  return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
-#else
-  // Two factors, so that neither overflows nor vanishes where the product does not.
-  const vi whole = (vi)shifted - (vi)magic;
-  const vi half = whole >> 1;
-  const vf first = (vf)((half + broadcast_int(127)) << 23);
-  const vf second = (vf)((whole - half + broadcast_int(127)) << 23);
-  return p * first * second;
-#endif
+  return scale_by_power(p, n);
+}
+
+DINO_INLINE vf exponential(vf x) { return exponential_negative(minimum(broadcast(89.5f), x)); }
+
+/** 2^x for x in -300..0. */
+DINO_INLINE vf power_of_two(vf x) {
+  const vf n = nearest(x);
+  const vf r = x - n;
+  vf p = broadcast(0.000153458115153f);
+  p = p * r + broadcast(0.00133999312157f);
+  p = p * r + broadcast(0.00961848895896f);
+  p = p * r + broadcast(0.0555032877698f);
+  p = p * r + broadcast(0.240226468906f);
+  p = p * r + broadcast(0.693147205737f);
+  p = p * r + broadcast(1.0f);
+  return scale_by_power(p, n);
 }
 
 /** Natural logarithm of positive normal numbers; the polynomial is Cephes' logf. */
@@ -55,30 +83,30 @@ DINO_INLINE vf logarithm(vf x) {
 }
 
 /**
- * Phi(x), the distribution function of the standard normal: half of erfc(z) = 2^(-z q(z)), z = |x| / sqrt 2, on the
- * side where it is small, so that x Phi(x) keeps its relative accuracy. Below z = 4 (7.7e-9) it is taken for 0.
+ * Phi(x), the distribution function of the standard normal: Phi(-z) = 2^-(1 + z q(z)) on the side where it is small, so
+ * that x Phi(x) keeps most of its relative accuracy. Fitted to 8e-9 up to z = 6; beyond, it only has to vanish.
  */
 DINO_INLINE vf normal_distribution(vf x) {
-  const vf z = absolute(x) * broadcast(0.70710678f);
-  vf q = broadcast(-1.1604895e-5f);
-  q = q * z + broadcast(1.5296533e-4f);
-  q = q * z + broadcast(-8.4823859e-4f);
-  q = q * z + broadcast(2.2747948e-3f);
-  q = q * z + broadcast(-8.4816418e-5f);
-  q = q * z + broadcast(-2.7724469e-2f);
-  q = q * z + broadcast(1.4830791e-1f);
-  q = q * z + broadcast(9.1844290e-1f);
-  q = q * z + broadcast(1.6279073f);
-  const vf tail = broadcast(0.5f) * exponential(z * q * broadcast(-0.69314718f));
-  const vf small = select((vi)(z > broadcast(4.0f)), broadcast(0.0f), tail);
-  return select((vi)(x < broadcast(0.0f)), small, broadcast(1.0f) - small);
+  const vf z = minimum(broadcast(9.0f), absolute(x));
+  vf q = broadcast(2.834952615e-6f);
+  q = q * z + broadcast(-3.93780752e-5f);
+  q = q * z + broadcast(1.861816816e-4f);
+  q = q * z + broadcast(1.369336911e-4f);
+  q = q * z + broadcast(-7.063417524e-3f);
+  q = q * z + broadcast(5.249617707e-2f);
+  q = q * z + broadcast(4.592081969e-1f);
+  q = q * z + broadcast(1.151105205f);
+  const vf small = power_of_two(broadcast(-1.0f) - z * q);
+  return where_less(x, broadcast(0.0f), small, broadcast(1.0f) - small);
 }
 
 DINO_INLINE vf gelu_of(vf x) { return x * normal_distribution(x); }
 
 /** gelu'(x) = Phi(x) + x phi(x) */
 DINO_INLINE vf gelu_slope(vf x) {
-  const vf density = broadcast(0.39894228f) * exponential(x * x * broadcast(-0.5f));
+  // x phi(x) vanishes beyond 20.
+  const vf z = minimum(broadcast(20.0f), absolute(x));
+  const vf density = power_of_two(z * z * broadcast(-0.72134752f) - broadcast(1.32574806f));
   return normal_distribution(x) + x * density;
 }
 

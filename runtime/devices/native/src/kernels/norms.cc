@@ -173,7 +173,7 @@ void softmax(const Call& call) {
       const vf shift = broadcast(maximum_lanes(tops));
       vf sum = broadcast(0.0f);
       for_lanes(n, [&](int64_t i, int64_t c) {
-        const vf e = exponential(get_or(from + i, c, -__builtin_inff()) - shift);
+        const vf e = exponential_negative(get_or(from + i, c, -__builtin_inff()) - shift);
         sum = sum + e;
         put(to + i, e, c);
       });

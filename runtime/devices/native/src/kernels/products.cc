@@ -48,7 +48,7 @@ void batch_matmul(const Call& call) {
   const Tensor& a = *call.in[0];
   const Tensor& b = *call.in[1];
   const Tensor& c = *call.out[0];
-  const int64_t pack = single_pack_floats(c.shape[2]);
+  const int64_t pack = single_floats(c.shape[2]);
   float* packs = take<float>(call, pool_threads(*call.pool) * pack);
   parallel(call, c.shape[0], [&](int64_t i, int thread) {
     Product p{};

@@ -112,7 +112,7 @@ void prototype_cross_entropy(const Call& call) {
         const float top = maximum_lanes(most);
         const vf shift = broadcast(top);
         vf sum = broadcast(0.0f);
-        for_lanes(n, [&](int64_t j, int64_t c) { sum = sum + exponential(get_or(row + j, c, minus_infinity) - shift); });
+        for_lanes(n, [&](int64_t j, int64_t c) { sum = sum + exponential_negative(get_or(row + j, c, minus_infinity) - shift); });
         const double before = tops[s] == minus_infinity ? 0.0 : totals[s] * __builtin_exp(static_cast<double>(tops[s]) - static_cast<double>(top));
         totals[s] = before + static_cast<double>(sum_lanes(sum));
         tops[s] = top;

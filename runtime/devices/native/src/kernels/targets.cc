@@ -21,7 +21,7 @@ float row_lse(const float* z, const float* v, float inverse, int64_t n) {
   const vf shift = broadcast(top);
   vf sum = broadcast(0.0f);
   for_lanes(n, [&](int64_t i, int64_t c) {
-    sum = sum + exponential(get_or(z + i, c, 0.0f) * factor + get_or(v + i, c, minus_infinity) - shift);
+    sum = sum + exponential_negative(get_or(z + i, c, 0.0f) * factor + get_or(v + i, c, minus_infinity) - shift);
   });
   return top + static_cast<float>(__builtin_log(static_cast<double>(sum_lanes(sum))));
 }
@@ -58,7 +58,7 @@ void sinkhorn(const Call& call) {
       for (int64_t b = 0; b < rows; b++)
         for (int j = 0; j < vectors; j++)
           if (count[j] > 0)
-            sum[j] = sum[j] + exponential(get(x + b * k + k0 + j * width, count[j]) * factor + broadcast(u[b]) - top[j]);
+            sum[j] = sum[j] + exponential_negative(get(x + b * k + k0 + j * width, count[j]) * factor + broadcast(u[b]) - top[j]);
       for (int j = 0; j < vectors; j++)
         for (int64_t l = 0; l < count[j]; l++)
           v[k0 + j * width + l] =

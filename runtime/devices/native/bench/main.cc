@@ -1,0 +1,228 @@
+// Kernels at the shapes of real steps, in GFLOP/s of processor time on one thread, beside what multiply-adds alone reach:
+// `native-bench [instruction set] [name part]`. Processor time, so that other programs disturb it little.
+#include <ctime>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "../src/executor.h"
+
+namespace dino {
+double peak_seconds(int64_t rounds, double& flops);
+}
+
+namespace {
+
+using namespace dino;
+
+struct Size {
+  std::vector<int64_t> shape;
+  bool i32 = false;
+  std::vector<Group> groups = {};
+};
+
+struct Work {
+  std::string name;
+  Kind kind;
+  std::vector<Size> operands;  // an empty shape with i32: absent
+  std::vector<Size> results;
+  std::vector<double> attributes;
+  double flops;
+  double bytes;
+};
+
+double seconds_now() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+std::vector<double> encode(const Work& work) {
+  std::vector<const Size*> all;
+  std::vector<double> in, out;
+  for (const Size& s : work.operands) {
+    if (s.i32 && s.shape.empty()) {
+      in.push_back(-1);
+      continue;
+    }
+    in.push_back(static_cast<double>(all.size()));
+    all.push_back(&s);
+  }
+  for (const Size& s : work.results) {
+    out.push_back(static_cast<double>(all.size()));
+    all.push_back(&s);
+  }
+  std::vector<double> words{plan_magic, plan_encoding, static_cast<double>(all.size())};
+  for (const Size* s : all) {
+    double bytes = 4;
+    for (int64_t n : s->shape) bytes *= static_cast<double>(n);
+    words.push_back(bytes);
+  }
+  words.push_back(static_cast<double>(all.size()));
+  for (size_t i = 0; i < all.size(); i++) {
+    words.push_back(all[i]->i32 ? 2 : 0);
+    words.push_back(static_cast<double>(all[i]->shape.size()));
+    for (int64_t n : all[i]->shape) words.push_back(static_cast<double>(n));
+    words.push_back(static_cast<double>(all[i]->groups.size()));
+    for (const Group& g : all[i]->groups) words.insert(words.end(), {static_cast<double>(g.count), static_cast<double>(g.length)});
+    words.insert(words.end(), {0.0, static_cast<double>(i), 0.0});
+  }
+  words.insert(words.end(), {1.0, 1.0, static_cast<double>(work.kind)});
+  for (const auto& list : {in, out, work.attributes}) {
+    words.push_back(static_cast<double>(list.size()));
+    words.insert(words.end(), list.begin(), list.end());
+  }
+  return words;
+}
+
+/** The shortest of 25 samples of at least 4 ms each: what other programs disturb least. */
+double measure(const Work& work, Engine& engine) {
+  LoadError error;
+  const std::vector<double> words = encode(work);
+  const auto executor = Executor::load(words.data(), words.size(), State::create({}), error);
+  if (!executor) {
+    std::printf("%s is refused: %s\n", work.name.c_str(), error.message.c_str());
+    return 0;
+  }
+  uint32_t random = 1;
+  for (size_t i = 0; i < executor->tensors(); i++)
+    for (int64_t j = 0; j < executor->tensor(i).elements; j++) {
+      random = random * 1664525u + 1013904223u;
+      if (executor->tensor(i).dtype == DType::f32)
+        f32_of(&executor->tensor(i))[j] = static_cast<float>(random >> 8) / 16777216.0f - 0.5f;
+      else
+        i32_of(&executor->tensor(i))[j] = static_cast<int32_t>(j);
+    }
+  std::atomic<bool> stop{false};
+  executor->run(0, engine, stop);
+  std::vector<double> times;
+  for (int i = 0; i < 25; i++) {
+    const double before = seconds_now();
+    int64_t runs = 0;
+    double spent = 0;
+    do {
+      executor->run(0, engine, stop);
+      runs++;
+      spent = seconds_now() - before;
+    } while (spent < 0.004);
+    times.push_back(spent / static_cast<double>(runs));
+  }
+  return *std::min_element(times.begin(), times.end());
+}
+
+std::string sizes(std::initializer_list<int64_t> list) {
+  std::string text;
+  for (int64_t n : list) text += (text.empty() ? "" : "x") + std::to_string(n);
+  return text;
+}
+
+const Size absent{{}, true};
+
+void add_linear(std::vector<Work>& list, int64_t rows, int64_t in, int64_t out, bool gelu) {
+  Work w{"linear" + std::string(gelu ? "+gelu " : " ") + sizes({rows, in, out}), Kind::linear,
+         {{{rows, in}}, {{out, in}}, {{out}}}, {{{rows, out}}}, {gelu ? 1.0 : 0.0}, 2.0 * static_cast<double>(rows * in * out), 0};
+  if (gelu) w.results.push_back({{rows, out}});
+  list.push_back(w);
+}
+void add_gradients(std::vector<Work>& list, int64_t rows, int64_t in, int64_t out, bool gelu) {
+  const double flops = 2.0 * static_cast<double>(rows * in * out);
+  list.push_back(Work{"dx" + std::string(gelu ? "+gelu_grad " : " ") + sizes({rows, out, in}), Kind::matmul,
+                      {{{rows, out}}, {{out, in}}, absent, gelu ? Size{{rows, in}} : absent, absent}, {{{rows, in}}}, {0, 0, gelu ? 1.0 : 0.0}, flops, 0});
+  list.push_back(Work{"dw " + sizes({out, rows, in}), Kind::matmul, {{{rows, out}}, {{rows, in}}, absent, absent, absent},
+                      {{{out, in}}}, {1, 0, 0}, flops, 0});
+}
+void add_attention(std::vector<Work>& list, std::vector<Group> groups, int64_t heads, int64_t d) {
+  int64_t rows = 0;
+  double squares = 0;
+  std::string name;
+  for (const Group& g : groups) {
+    rows += g.count * g.length;
+    squares += static_cast<double>(g.count * g.length * g.length);
+    name += (name.empty() ? "" : "+") + std::to_string(g.count) + "x" + std::to_string(g.length);
+  }
+  name += " heads " + std::to_string(heads) + " of " + std::to_string(d / heads);
+  const double flops = 4.0 * static_cast<double>(d) * squares;
+  list.push_back(Work{"attention " + name, Kind::attention, {{{rows, 3 * d}, false, groups}},
+                      {{{rows, d}, false, groups}, {{rows * heads}}}, {static_cast<double>(heads)}, flops, 0});
+  list.push_back(Work{"attention_grad " + name, Kind::attention_grad,
+                      {{{rows, d}, false, groups}, {{rows, 3 * d}, false, groups}, {{rows, d}, false, groups}, {{rows * heads}}},
+                      {{{rows, 3 * d}, false, groups}}, {static_cast<double>(heads)}, 2.5 * flops, 0});
+}
+void add_rows(std::vector<Work>& list, int64_t rows, int64_t d) {
+  const double bytes = 4.0 * static_cast<double>(rows * d);
+  const std::string shape = sizes({rows, d});
+  const Size x{{rows, d}}, column{{rows}}, row{{d}};
+  list.push_back(Work{"layer_norm " + shape, Kind::layer_norm, {x, row, row}, {x, column, column}, {1e-6}, 0, 2 * bytes});
+  list.push_back(Work{"layer_norm_grad " + shape, Kind::layer_norm_grad, {x, x, column, column, row}, {x, row, row}, {}, 0, 3 * bytes});
+  list.push_back(Work{"gelu " + shape, Kind::gelu, {x}, {x}, {}, 0, 2 * bytes});
+  list.push_back(Work{"sum_rows " + shape, Kind::sum_rows, {x, absent}, {row}, {}, 0, bytes});
+  list.push_back(Work{"residual_add " + shape, Kind::residual_add, {x, x, row, absent, absent}, {x}, {}, 0, 3 * bytes});
+  list.push_back(Work{"residual_add_grad " + shape, Kind::residual_add_grad, {x, x, row, absent, absent}, {x, row}, {}, 0, 3 * bytes});
+  list.push_back(Work{"add " + shape, Kind::add, {x, x}, {x}, {}, 0, 3 * bytes});
+}
+void add_prototypes(std::vector<Work>& list, int64_t rows, int64_t width, int64_t k) {
+  const double flops = 2.0 * static_cast<double>(rows * width * k);
+  const Size x{{rows, width}}, w{{k, width}}, z{{rows, k}}, r{{rows}}, c{{k}}, one{{}};
+  const std::string shape = sizes({rows, width, k});
+  list.push_back(Work{"prototype_cross_entropy " + shape, Kind::prototype_cross_entropy, {x, w, z, r, c, one, absent, absent},
+                      {one, r, one, c}, {0, 0, 0, 0.1, 1, 1}, flops, 0});
+  list.push_back(Work{"prototype_cross_entropy_grad " + shape, Kind::prototype_cross_entropy_grad,
+                      {one, x, w, z, r, c, one, r, absent, absent}, {x, w}, {0, 0, 0, 0.1, 1, 0}, 3 * flops, 0});
+  list.push_back(Work{"sinkhorn " + sizes({rows, k}), Kind::sinkhorn, {z, one, absent}, {r, c}, {3}, 0,
+                      24.0 * static_cast<double>(rows * k)});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<Isa> sets = instruction_sets();
+  const Isa* isa = nullptr;
+  for (const Isa& s : sets)
+    if (s.supported && !isa && (argc < 2 || std::strcmp(argv[1], s.name) == 0)) isa = &s;
+  if (!isa) return 2;
+  const char* part = argc > 2 ? argv[2] : "";
+  Engine engine(1, *isa);
+
+  std::vector<Work> list;
+  // Width 96 (quickstart, 32 images), ViT-S/14 (4 images), heads, squares.
+  for (auto [in, out, gelu] : {std::tuple<int64_t, int64_t, bool>{96, 288, false}, {96, 96, false}, {96, 384, true}, {384, 96, false}}) {
+    add_linear(list, 7424, in, out, gelu);
+    add_gradients(list, 7424, in, out, in == 384);
+  }
+  for (auto [in, out, gelu] : {std::tuple<int64_t, int64_t, bool>{384, 1152, false}, {384, 384, false}, {384, 1536, true}, {1536, 384, false}}) {
+    add_linear(list, 3656, in, out, gelu);
+    add_gradients(list, 3656, in, out, in == 1536);
+  }
+  add_linear(list, 500, 384, 2048, true);
+  add_linear(list, 500, 2048, 2048, true);
+  add_gradients(list, 500, 2048, 2048, false);
+  add_linear(list, 2048, 2048, 2048, false);
+  add_attention(list, {{64, 65}, {192, 17}}, 3, 96);
+  add_attention(list, {{8, 257}, {32, 50}}, 6, 384);
+  add_attention(list, {{4, 1370}}, 6, 384);
+  add_rows(list, 7424, 96);
+  add_rows(list, 3656, 384);
+  add_prototypes(list, 640, 64, 512);
+  add_prototypes(list, 600, 256, 16384);
+
+  double flops = 0, peak = 0;
+  for (int i = 0; i < 5; i++) {
+    const double before = seconds_now();
+    peak_seconds(2000000, flops);
+    peak = std::max(peak, flops / (seconds_now() - before) / 1e9);
+  }
+  std::printf("%s, one thread; multiply-adds alone: %.0f GFLOP/s\n", isa->title, peak);
+  for (const Work& work : list) {
+    if (work.name.find(part) == std::string::npos) continue;
+    const double seconds = measure(work, engine);
+    if (work.flops > 0)
+      std::printf("%-58s %9.3f ms %7.1f GFLOP/s %4.0f %%\n", work.name.c_str(), seconds * 1e3, work.flops / seconds / 1e9,
+                  100 * work.flops / seconds / 1e9 / peak);
+    else
+      std::printf("%-58s %9.3f ms %7.1f GB/s\n", work.name.c_str(), seconds * 1e3, work.bytes / seconds / 1e9);
+  }
+  return 0;
+}

@@ -1,0 +1,32 @@
+// Independent multiply-adds on registers: what the machine reaches at most.
+#include <cstdint>
+
+#include "../src/kernels/simd.h"
+
+namespace dino {
+namespace DINO_ISA {
+
+double peak_of(int64_t rounds) {
+  vf acc[12];
+  for (int i = 0; i < 12; i++) acc[i] = broadcast(static_cast<float>(i));
+  const vf a = broadcast(0.999f), b = broadcast(0.001f);
+  for (int64_t r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; i++) acc[i] = acc[i] * a + b;
+  }
+  float sum = 0;
+#pragma GCC unroll 12
+  for (int i = 0; i < 12; i++) sum += sum_lanes(acc[i]);
+  volatile float sink = sum;
+  (void)sink;
+  return 12.0 * 2 * width * static_cast<double>(rounds);
+}
+
+}  // namespace DINO_ISA
+
+double peak_seconds(int64_t rounds, double& flops) {
+  flops = DINO_ISA::peak_of(rounds);
+  return flops;
+}
+
+}  // namespace dino
