@@ -46,59 +46,54 @@ function stateGroup(name: string): string {
 /** Buffers alive at the step where most bytes are; tensors computed in place share one. */
 function aliveAtPeak(plan: Plan): { name: string; bytes: number }[] {
   const buffers = sharedBuffers(plan)
-  const change = new Map<number, number>()
-  const at = (step: number, bytes: number) => change.set(step, (change.get(step) ?? 0) + bytes)
-  for (const buffer of buffers) {
-    at(buffer.from, buffer.bytes)
-    at(buffer.to + 1, -buffer.bytes)
+  const last = buffers.reduce((most, buffer) => Math.max(most, buffer.to), 0)
+  // Inputs live from step -1.
+  const change = new Float64Array(last + 3)
+  for (const { from, to, bytes } of buffers) {
+    change[from + 1] = (change[from + 1] as number) + bytes
+    change[to + 2] = (change[to + 2] as number) - bytes
   }
   let alive = 0
   let most = 0
-  let peakStep = 0
-  for (const step of [...change.keys()].sort((a, b) => a - b)) {
-    alive += change.get(step) ?? 0
+  let peakStep = -1
+  for (const [i, bytes] of change.entries()) {
+    alive += bytes
     if (alive > most) {
       most = alive
-      peakStep = step
+      peakStep = i - 1
     }
   }
   return buffers
     .filter((buffer) => buffer.from <= peakStep && peakStep <= buffer.to)
-    .map(({ name, bytes }) => ({ name, bytes }))
+    .map(({ tensor, bytes }) => ({ name: groupName(tensor), bytes }))
 }
 
 interface Buffer {
-  readonly name: string
-  readonly bytes: number
+  /** The first of those that share it, which gives it its name. */
+  readonly tensor: PlanTensor
+  bytes: number
   readonly from: number
-  readonly to: number
+  to: number
 }
 
-/** Tensors at one place whose lifetimes touch are one buffer, named after its first. */
+/** Tensors at one place whose lifetimes touch are one buffer. */
 function sharedBuffers(plan: Plan): Buffer[] {
-  const open = new Map<string, number>()
+  const open = new Map<number, Buffer>()
   const buffers: Buffer[] = []
   const placed = plan.tensors.filter((t) => t.place.kind !== 'state').sort((a, b) => a.live[0] - b.live[0])
   for (const tensor of placed) {
-    const buffer: Buffer = {
-      name: groupName(tensor),
-      bytes: tensorBytes(tensor),
-      from: tensor.live[0],
-      to: tensor.live[1],
-    }
-    const { place } = tensor
-    const key = place.kind === 'arena' ? `${place.arena}:${place.offset}` : null
-    const index = key === null ? undefined : open.get(key)
-    const before = index === undefined ? undefined : buffers[index]
-    if (index !== undefined && before !== undefined && before.to >= buffer.from) {
-      buffers[index] = {
-        ...before,
-        bytes: Math.max(before.bytes, buffer.bytes),
-        to: Math.max(before.to, buffer.to),
-      }
+    const { place, live } = tensor
+    const bytes = tensorBytes(tensor)
+    // Offsets are multiples of 256: the arena fits below.
+    const key = place.kind === 'arena' ? place.offset + place.arena : null
+    const before = key === null ? undefined : open.get(key)
+    if (before !== undefined && before.to >= live[0]) {
+      before.bytes = Math.max(before.bytes, bytes)
+      before.to = Math.max(before.to, live[1])
       continue
     }
-    if (key !== null) open.set(key, buffers.length)
+    const buffer: Buffer = { tensor, bytes, from: live[0], to: live[1] }
+    if (key !== null) open.set(key, buffer)
     buffers.push(buffer)
   }
   return buffers
