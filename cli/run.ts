@@ -10,6 +10,7 @@ import { openRunDevice } from '../runtime/devices/registry.js'
 import type { RunOutcome } from '../runtime/events.js'
 import type { Job } from '../runtime/job.js'
 import { acquireLock, type Lock } from '../runtime/lock.js'
+import { preflight } from '../runtime/preflight.js'
 import { experimentDirectory, lockPath } from '../runtime/run-directory.js'
 import { smokeSpec } from '../runtime/smoke.js'
 import { type ExecutionSettings, executeJobs } from './execute.js'
@@ -93,6 +94,9 @@ async function run(file: string, options: Options): Promise<number> {
     evaluationImages: options.smoke ? (jobs[0]?.spec.features[0]?.batch ?? 32) : null,
   }
   const atOnce = countOption('--jobs', options.jobs, 1)
+  // Hours of one variant are not spent before another one's missing folder is met.
+  for (const spec of new Map(jobs.map((job) => [job.spec.variant + job.spec.experiment, job.spec])).values())
+    preflight(spec)
   const locks = new Map<string, Lock>()
   const colors = pc.createColors(usesColor(process.stderr))
   const warnings = [...diagnostics]

@@ -22,7 +22,7 @@ export interface RunFiles {
   readonly evaluation: string
   readonly gallery: string
   readonly environment: string
-  readonly interruptions: string
+  readonly log: string
 }
 
 /** `run.json`: how far a run is. Everything else about it stands in files of its own. */
@@ -76,7 +76,7 @@ export function filesIn(directory: string): RunFiles {
     evaluation: join(directory, 'eval.json'),
     gallery: join(directory, 'gallery.json'),
     environment: join(directory, 'environment.json'),
-    interruptions: join(directory, 'interruptions.jsonl'),
+    log: join(directory, 'log.jsonl'),
   }
 }
 
@@ -173,13 +173,13 @@ async function freeName(path: string): Promise<string> {
   }
 }
 
-/** Interruptions, resumes and replaced images: what must not stand in metrics.jsonl. Never fails a run. */
-export async function noteInterruption(
-  files: RunFiles,
-  entry: Readonly<Record<string, unknown>>,
-): Promise<void> {
+/**
+ * log.jsonl: interruptions, resumes, warnings and failures, which must not stand in metrics.jsonl. Never fails a run;
+ * a run that has no directory yet has no log.
+ */
+export async function noteInLog(files: RunFiles, entry: Readonly<Record<string, unknown>>): Promise<void> {
   const line = `${JSON.stringify({ clock: new Date().toISOString(), ...entry })}\n`
-  await fs.appendFile(files.interruptions, line).catch(() => {})
+  await fs.appendFile(files.log, line).catch(() => {})
 }
 
 /** The run spec, its plans and the resolved experiment beside it: enough to train without the compiler. */

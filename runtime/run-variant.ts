@@ -14,7 +14,7 @@ import { isEvaluation, mergeEvaluations, openLog, readLog } from './metrics-log.
 import { train } from './run.js'
 import {
   claimDirectory,
-  noteInterruption,
+  noteInLog,
   type RunFiles,
   type RunRecord,
   readRecord,
@@ -34,6 +34,25 @@ import { timeline, totalSteps } from './timeline.js'
  * variants go on. The caller holds the lock on the experiment's directory.
  */
 export async function runVariant(job: Job, settings: Settings): Promise<RunOutcome> {
+  if (settings.mode === 'evaluate') return bringToEnd(job, settings)
+  const files = runFiles(settings.runsRoot, job.spec)
+  let noted: Promise<void> = Promise.resolve()
+  const note = ({ code, severity, message, notes }: Diagnostic): void => {
+    noted = noted.then(() => noteInLog(files, { event: severity, code, message, notes }))
+  }
+  const outcome = await bringToEnd(job, {
+    ...settings,
+    emit(event) {
+      settings.emit(event)
+      if (event.type === 'diagnostic') note(event.diagnostic)
+      if (event.type === 'done' && event.outcome.failure !== null) note(event.outcome.failure)
+    },
+  })
+  await noted
+  return outcome
+}
+
+async function bringToEnd(job: Job, settings: Settings): Promise<RunOutcome> {
   const started = performance.now()
   const ended = (outcome: Omit<RunOutcome, 'seconds'>): RunOutcome => {
     const whole = { ...outcome, seconds: (performance.now() - started) / 1000 }
@@ -137,7 +156,7 @@ async function carryOn(
     if (checkpoint !== null) {
       warnOfOtherDevice(session, checkpoint)
       if (fromStep < steps)
-        await noteInterruption(files, { resumedFrom: fromStep, device: name, pid: process.pid })
+        await noteInLog(files, { event: 'resumed', step: fromStep, device: name, pid: process.pid })
     }
     settings.emit({ type: 'started', steps, fromStep, device: name })
     if (!(await prepareState(session, checkpoint))) return await conclude(session, fromStep)
@@ -221,7 +240,7 @@ async function conclude(session: Session, step: number): Promise<Omit<RunOutcome
   const status = session.failure !== null ? 'failed' : step === steps && measured ? 'finished' : 'interrupted'
   await writeRecord(session.files, recordOf(session, status, step))
   if (status === 'interrupted') {
-    await noteInterruption(session.files, { step, steps, pid: process.pid })
+    await noteInLog(session.files, { event: 'interrupted', step, steps, pid: process.pid })
     const diagnostic = diagnose('DINO1047', null, { step, steps, resume: Math.max(0, session.saved) })
     session.settings.emit({ type: 'diagnostic', diagnostic })
   }

@@ -34,6 +34,7 @@ export function openLiveView(context: ViewContext, terminal: Terminal): RunView 
   const screen = openScreen(terminal)
   let timer: NodeJS.Timeout | null = null
   const draw = (): void => {
+    if (timer !== null) clearTimeout(timer)
     timer = null
     screen.draw((columns, height) => progressLines(titleLine(context, rows, columns), rows, height, colors))
   }
@@ -53,7 +54,6 @@ export function openLiveView(context: ViewContext, terminal: Terminal): RunView 
     },
     note: (text) => screen.print(text),
     close() {
-      if (timer !== null) clearTimeout(timer)
       draw()
       screen.close()
     },

@@ -24,6 +24,7 @@ export interface Screen {
 
 const begin = '\x1b[?2026h\x1b[?25l'
 const end = '\x1b[?2026l'
+const showCursor = '\x1b[?25h'
 
 export function openScreen(terminal: Terminal): Screen {
   let drawn: readonly string[] = []
@@ -46,6 +47,9 @@ export function openScreen(terminal: Terminal): Screen {
     terminal.write(`${begin}${start}${above}${body}\x1b[J${end}`)
   }
   const onResize = (): void => paint('')
+  // Whatever ends the process, the cursor comes back.
+  const onExit = (): void => void terminal.write(showCursor)
+  process.on('exit', onExit)
   terminal.on?.('resize', onResize)
   return {
     draw(next) {
@@ -62,7 +66,8 @@ export function openScreen(terminal: Terminal): Screen {
     },
     close() {
       terminal.off?.('resize', onResize)
-      terminal.write('\x1b[?25h')
+      process.off('exit', onExit)
+      terminal.write(showCursor)
     },
   }
 }

@@ -17,6 +17,7 @@ function glass(columns: number) {
   let row = 0
   let column = 0
   const listeners: (() => void)[] = []
+  const written: string[] = []
   const state = { columns, rows: 12, isTTY: true }
   const put = (character: string): void => {
     if (column === state.columns) {
@@ -36,7 +37,9 @@ function glass(columns: number) {
     get rows() {
       return state.rows
     },
+    written,
     write(text: string) {
+      written.push(text)
       for (let at = 0; at < text.length; ) {
         const sequence = text[at] === csi ? /^.\[(\??\d*)([A-Za-z])/.exec(text.slice(at)) : null
         if (sequence !== null) {
@@ -167,6 +170,9 @@ test('the live view draws what happens and leaves warnings above', async () => {
   view.diagnostic({ message: 'careful' } as never, 'full seed 0')
   view.event(0, { type: 'done', outcome: { status: 'finished', ...outcome } })
   view.close()
+  terminal.written.length = 0
+  await new Promise((resolve) => setTimeout(resolve, 150))
+  expect(terminal.written).toEqual([])
   expect(terminal.shown()).toEqual([
     'full seed 0: careful',
     'quick',

@@ -120,6 +120,16 @@ test('without the native device a run goes on with wasm and says so; asked for b
   expect(asked.err).toContain('error[DINO0901]')
 })
 
+test('what is missing in one variant is met before any is trained', async () => {
+  const file = place.read('tiny.dino').replace('drop loss.koleo', 'data { train = gone }')
+  fs.writeFileSync(join(place.directory, 'gone.dino'), `source gone: folder { path = "gone" }\n${file}`)
+  const { code, err } = await place.dinoc(['run', 'gone.dino', '--runs', 'gone-runs'])
+  expect(code).toBe(2)
+  expect(err).toContain('error[DINO1001]: source `gone`: gone does not exist')
+  expect(err).toContain('--> gone.dino:1:')
+  expect(place.exists('gone-runs')).toBe(false)
+})
+
 test('no training data, no run', async () => {
   fs.writeFileSync(
     join(place.directory, 'empty.dino'),

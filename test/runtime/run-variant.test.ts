@@ -208,6 +208,8 @@ test('a monitor warns, another stops the run and its state is kept', async () =>
   expect(codes(settings.events)).toEqual(['DINO1037'])
   expect(outcome).toMatchObject({ status: 'failed', step: 10, failure: { code: 'DINO1038' } })
   expect(fs.readdirSync(files().checkpoints)).toContain('step-00000010')
+  const log = fs.readFileSync(files().log, 'utf8').trim().split('\n')
+  expect(log.map((entry) => (JSON.parse(entry) as { code: string }).code)).toEqual(['DINO1037', 'DINO1038'])
 })
 
 test('rank and spread of the features are watched at evaluations', async () => {
