@@ -12,7 +12,9 @@ const reached = new Error('read a poisoned value')
 export function guarded<T>(value: T): T {
   if ((value as unknown) === POISON) throw reached
   if (value === null || typeof value !== 'object') return value
-  return new Proxy(value as object, {
+  // a proxy must show the properties of a frozen target as they are: guard a copy of it
+  const open = Object.isFrozen(value) ? (Array.isArray(value) ? [...value] : { ...value }) : value
+  return new Proxy(open as object, {
     get: (target, key) => {
       const found = Reflect.get(target, key) as unknown
       return typeof found === 'function' ? found.bind(guarded(target)) : guarded(found)
