@@ -54,8 +54,8 @@ function neighboursOf(
   if (blocks.every(({ rows }) => rows.length === 0)) return null
   return {
     caption:
-      `Test images of ${evaluation} on grey, and beside each its nearest neighbours among the training images, nearest ` +
-      `first, framed where the label agrees. Seed ${seed}.`,
+      `Test images of ${evaluation} (dashed frame), and beside each its nearest neighbours among the training images, nearest ` +
+      `first, in a green frame where the label agrees. Seed ${seed}.`,
     blocks,
   }
 }

@@ -1,0 +1,123 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { collectRuns } from '../../cli/report/collect.js'
+import { reportModel } from '../../cli/report/model.js'
+import { writeReport } from '../../cli/report.js'
+import { palette } from '../../compiler/codegen/charts.js'
+import { galleryOf, halfTrained, hostile, type MadeRun, usual, wellTrained, writeRun } from './runs.js'
+
+const made: string[] = []
+afterEach(() => {
+  for (const directory of made.splice(0)) rmSync(directory, { recursive: true, force: true })
+})
+
+function directoryOf(runs: readonly MadeRun[]): string {
+  const directory = mkdtempSync(join(os.tmpdir(), 'dinoc-report-'))
+  made.push(directory)
+  for (const [i, run] of runs.entries()) writeRun(directory, run, i)
+  return directory
+}
+
+const modelOf = async (runs: readonly MadeRun[]) =>
+  reportModel(await collectRuns(directoryOf(runs)), { changes: [], command: 'dinoc run made.dino' })
+
+const pageOf = async (runs: readonly MadeRun[]) => readFileSync(await writeReport(directoryOf(runs)), 'utf8')
+
+test('the usual report: findings, table, differences, costs, curves, pictures', async () => {
+  const model = await modelOf(usual)
+  expect(model.findings).toHaveLength(3)
+  expect(model.findings[0]).toMatch(
+    /^Trained, full reaches 0\.762 on knn\.top1@1, its untrained backbone 0\.050: a gain of 0\.71/,
+  )
+  expect(model.findings[2]).toMatch(
+    /^no_koleo is worse than full by 0\.512 \(difference -0\.512, 95 % interval -/,
+  )
+  expect(model.metric!.rows.map(({ name, value, verdict }) => [name, value, verdict])).toEqual([
+    ['untrained', '0.050', null],
+    ['full', '0.762', null],
+    ['no_koleo', '0.250', 'worse'],
+    ['raw pixels', '0.500', null],
+  ])
+  expect(model.metric!.figures).toHaveLength(2)
+  const cost = model.plain.at(-1)!
+  expect(cost.rows[0]!.cells[cost.columns.indexOf('images/s')]).toBe('120')
+  expect(cost.rows[0]!.cells[cost.columns.indexOf('process peak')]).toBe('300 MB')
+  expect(model.training!.legend.map(({ name }) => name)).toEqual(['full', 'no_koleo'])
+  expect(model.training!.curves.map(({ title }) => title)).toEqual([
+    'loss: total',
+    'loss: ibot',
+    'loss: koleo',
+    'entropy of the dino targets, nats',
+  ])
+  expect(model.gallery!.maps!.strips.map(({ name }) => name)).toEqual(['image', 'untrained', 'full'])
+  expect(model.health).toEqual([])
+})
+
+test('one variant is compared with its untrained backbone alone', async () => {
+  const model = await modelOf([{ correct: wellTrained }])
+  expect(model.findings).toHaveLength(2)
+  expect(model.metric!.figures).toHaveLength(1)
+  expect(model.gallery).toBeNull()
+})
+
+test('without evaluations the page says so and shows the losses', async () => {
+  const model = await modelOf([{}])
+  expect(model.findings).toEqual([
+    'Nothing was evaluated: the experiment has no eval block, so the loss is all there is to see.',
+  ])
+  expect([model.metric, model.training!.curves.length]).toEqual([null, 4])
+  expect(await pageOf([{}])).toContain('Nothing was evaluated')
+})
+
+test('interrupted, failed and empty runs are named', async () => {
+  const failure = { code: 'DINO1007', severity: 'error', message: 'non-finite loss', notes: [] } as never
+  const model = await modelOf([
+    { correct: wellTrained },
+    { seed: 1, correct: null, record: { status: 'interrupted', step: 5 } },
+    { variant: 'b', record: { status: 'failed', step: 3, failure }, losses: [] },
+  ])
+  expect(model.health).toEqual([
+    {
+      level: 'warning',
+      who: 'full seed 1',
+      text: 'is not finished: step 5 of 12. The command at the end of this page goes on from there.',
+    },
+    { level: 'error', who: 'b seed 0', text: 'DINO1007: non-finite loss. Stopped at step 3 of 0.' },
+  ])
+  expect(model.metric!.rows.map(({ name }) => name)).toEqual(['untrained', 'full', 'raw pixels'])
+})
+
+test('losses that are not numbers leave gaps, not faults', async () => {
+  const losses = [{ total: 9 }, { total: null }, { total: 8 }, { total: 7 }]
+  const page = await pageOf([{ correct: wellTrained, losses }])
+  expect(page).not.toMatch(/NaN|undefined|Infinity/)
+})
+
+test('names are text, whatever they hold', async () => {
+  const page = await pageOf([
+    { correct: wellTrained, gallery: galleryOf(hostile), name: hostile },
+    { variant: hostile, correct: halfTrained },
+  ])
+  expect(page).not.toContain('<script')
+  expect(page).not.toContain('<img src=x')
+  expect(page).not.toMatch(/<[^>]*\sonerror=/)
+  expect(page).toContain('&lt;img src')
+})
+
+test('a large grid: colours for those that differ most, one for the rest, few sentences', async () => {
+  const grid = Array.from({ length: 19 }, (_, i) => ({
+    variant: `grid[weight=${i},depth=12]`,
+    correct: i % 10 === 3 ? halfTrained : wellTrained,
+  }))
+  const model = await modelOf([{ correct: wellTrained }, ...grid])
+  const { legend } = model.training!
+  expect(legend).toHaveLength(palette.length + 1)
+  expect(new Set(legend.map(({ colour }) => colour)).size).toBe(legend.length)
+  expect(legend.map(({ name }) => name)).toEqual(expect.arrayContaining(['full', 'grid[weight=13,depth=12]']))
+  expect(legend.at(-1)!.name).toBe('13 others, which differ less from full')
+  expect(model.findings.length).toBeLessThan(10)
+  expect(model.metric!.rows).toHaveLength(22)
+  for (const { alt } of model.training!.curves) expect(alt.length).toBeLessThan(600)
+})
