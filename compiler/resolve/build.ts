@@ -72,7 +72,7 @@ function missing(node: Node, field: FieldDef, report: Report): unknown {
     report.errors++
     return POISON
   }
-  const at = node.at
+  const at = placeOf(node)
   const key = `DINO0310 ${node.path}.${field.name} ${at === null ? '' : `${at.file}:${at.start}`}`
   report.giveOnce(
     key,
@@ -85,6 +85,17 @@ function missing(node: Node, field: FieldDef, report: Report): unknown {
     },
   )
   return POISON
+}
+
+/** Where a block was opened, or where a dotted path first reached into one that never was. */
+export function placeOf(node: Node): Span | null {
+  if (node.at) return node.at
+  for (const entry of node.settings.values()) return entry.at
+  for (const child of node.children.values()) {
+    const place = placeOf(child)
+    if (place) return place
+  }
+  return null
 }
 
 export function originOf(entry: Entry): Origin {

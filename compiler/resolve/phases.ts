@@ -1,6 +1,6 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
 import { didYouMean } from '../../diagnostics/nearest.js'
-import { type BuildScope, buildFields } from './build.js'
+import { type BuildScope, buildFields, placeOf } from './build.js'
 import { derived, POISON, type Poison, whole } from './poison.js'
 import type { Schedule, Time } from './resolved.js'
 import type { Node } from './tree.js'
@@ -53,9 +53,9 @@ export function buildPhases(schedule: Node, defaults: PhaseDefaults, scope: Buil
         if (sound) scope.report.errors++
         else
           scope.report.giveOnce(
-            `DINO0310 ${path} ${node.at?.file}:${node.at?.start}`,
+            `DINO0310 ${path} ${placeOf(node)?.file}:${placeOf(node)?.start}`,
             'DINO0310',
-            node.at,
+            placeOf(node),
             { field: name, block: `\`phase ${node.name}\`` },
             {
               label: `\`${name}\` is missing`,
