@@ -88,7 +88,7 @@ export function completeExperiment(root: Node, scope: BuildScope, header: Span |
           inner,
         )
   if (Array.isArray(phases) && phases.length === 0 && scheduleNode !== null) {
-    if (scheduleNode.incomplete || root.incomplete) scope.report.errors++
+    if (scheduleNode.incomplete || root.incomplete || root.silenced.has('phase')) scope.report.errors++
     else
       missingBlock(
         'phase',
@@ -122,7 +122,7 @@ export function completeExperiment(root: Node, scope: BuildScope, header: Span |
     formatVersion: 1,
     description: fields(root).description ?? null,
     data: present('data') === null ? null : camel(fields(present('data')!)),
-    backbone: backboneNode === null ? POISON : { type: 'vit', ...camel(backbone) },
+    backbone: (backboneNode?.block ?? null) === null ? POISON : { type: 'vit', ...camel(backbone) },
     teacher: typed(teacherNode, teacher),
     keep: keep === null ? null : typed(keepNode!, keep),
     crops: { global: camel(globalCrops), local: camel(localCrops) },
@@ -239,7 +239,7 @@ export function nearestMultiple(value: number, unit: number): number {
 }
 
 function buildBackbone(node: Node | null, scope: BuildScope): Fields {
-  if (node === null)
+  if (node === null || node.block === null)
     return { width: POISON, depth: POISON, heads: POISON, patch: POISON, pos_grid: POISON, rest: POISON }
   const { size, ...fields } = buildFields(node, scope)
   const origin = (name: string) => scope.origins.get(`backbone.${name}`)
@@ -350,7 +350,7 @@ function checkTied(
   const target = nodes.find((n) => n.name === value.to)
   const at = node.value!.at
   if (target === undefined) {
-    if (root.incomplete) scope.report.errors++
+    if (root.incomplete || root.silenced.has('head')) scope.report.errors++
     else
       scope.report.give(
         'DINO0209',

@@ -1,5 +1,5 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
-import { alternatives, didYouMean } from '../../diagnostics/nearest.js'
+import { alternatives, didYouMean, nearest } from '../../diagnostics/nearest.js'
 import type { Assignment, Block, Drop, Name, Statement, Value } from '../../grammar/ast.js'
 import { type KindDef, kindNamed, kinds } from '../../grammar/schema/vocabulary.js'
 import type { Module } from './modules.js'
@@ -24,6 +24,8 @@ export interface Body {
   readonly drops: readonly Dropping[]
   /** Variants and grids, in the order written. */
   readonly variants: readonly Block[]
+  /** Kinds that an unknown block resembles: what then seems to be missing may have been meant. */
+  readonly mistaken: readonly string[]
   /** True where statements were lost to a fault: what seems missing may be among them. */
   readonly incomplete: boolean
 }
@@ -60,6 +62,7 @@ export function readBody(
 ): Body {
   const placed: Placed[] = []
   const variants: Block[] = []
+  const mistaken: string[] = []
   let lost = incomplete
 
   const walk = (body: readonly Statement[], container: KindDef, prefix: readonly Name[]) => {
@@ -74,7 +77,10 @@ export function readBody(
 
   const openBlock = (block: Block, container: KindDef, prefix: readonly Name[]) => {
     const inside = kindInside(block, container, report)
-    if (inside === null) return
+    if (inside === null) {
+      for (const meant of nearest(block.keyword.text, container.inside).slice(0, 1)) mistaken.push(meant)
+      return
+    }
     if (block.incomplete) lost = true
     if (block.poisoned) {
       lost = true
@@ -120,6 +126,7 @@ export function readBody(
     sets: kept.filter((p) => p.what === 'set').map((p) => p.edit),
     drops: kept.filter((p) => p.what === 'drop').map((p) => p.edit),
     variants,
+    mistaken,
     incomplete: lost,
   }
 }

@@ -17,6 +17,8 @@ export interface Tree {
   readonly depth: number
   /** Where a chain of parents broke off: what seems missing may be there. */
   readonly broken: boolean
+  /** True where one of the bodies has a fault of its own. */
+  readonly faulty: boolean
 }
 
 export interface VariantSource {
@@ -59,6 +61,7 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
     const { block, module } = definition
     const kind = kindNamed('experiment')
     const parent = parentOf(definition)
+    const before = report.errors
     const broken = parent === 'broken' || block.poisoned || parent?.broken === true
     const base = parent === null || parent === 'broken' ? null : parent
     const root: Node =
@@ -140,7 +143,14 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
         })
       variants.set(name, { name, what, block: own, body: variantBody })
     }
-    return { root, header: block.headerSpan, variants, depth: (base?.depth ?? 0) + 1, broken }
+    return {
+      root,
+      header: block.headerSpan,
+      variants,
+      depth: (base?.depth ?? 0) + 1,
+      broken,
+      faulty: broken || base?.faulty === true || report.errors > before,
+    }
   }
 
   const parentOf = (definition: ExperimentDefinition): Tree | 'broken' | null => {
@@ -190,8 +200,9 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
   const withSettings = (tree: Tree, body: Body | null): Tree => {
     if (body === null) return tree
     const root = copyNode(tree.root)
+    const before = report.errors
     applyBody(root, { ...body, layer: { ...body.layer, index: setLayer } }, report)
-    return { ...tree, root }
+    return { ...tree, root, faulty: tree.faulty || report.errors > before }
   }
 
   /** The variants of an experiment, grids multiplied out; `full` first. */

@@ -185,11 +185,12 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
         drops: plan.bodies.flatMap((body) => body.drops.map((d) => d.path.map((n) => n.text).join('.'))),
       },
       origins,
-      incomplete: root.incomplete,
+      lost: (kind: string) => root.incomplete || root.silenced.has(kind),
       text: (span: Span) => (files.get(span.file) ?? '').slice(span.start, span.end),
     }
     for (const rule of [...rules, ...lints]) unlessPoisoned(() => rule(context))
-    if (poisoned || plan.faulty || report.errors > before) return { resolved: null, filtered: false }
+    if (poisoned || tree.faulty || plan.faulty || report.errors > before)
+      return { resolved: null, filtered: false }
     for (const rule of remarks) rule(context)
     return {
       resolved: freeze({ ...withoutUnusedHeads(draft), provenance: provenanceOf(origins) }),

@@ -79,6 +79,7 @@ export function copyNode(node: Node): Node {
 /** Applies a body: drops, then blocks, then paths. */
 export function applyBody(root: Node, body: Body, report: Report): void {
   if (body.incomplete) root.incomplete = true
+  for (const kind of body.mistaken) root.silenced.add(kind)
   for (const drop of body.drops) applyDrop(root, drop, body.layer, report)
   for (const open of body.opens) applyOpen(root, open, body.layer, report)
   const set: { node: Node; field: FieldDef; setting: Setting }[] = []
@@ -485,7 +486,7 @@ function elsewhere(name: string): string[] {
 }
 
 function reportNothing(root: Node, found: Located & { what: 'nothing' }, at: Span, report: Report): void {
-  if (root.incomplete || found.parent.incomplete) return
+  if (root.incomplete || found.parent.incomplete || root.silenced.has(found.path.split('.')[0]!)) return
   const near = didYouMean(found.path, found.known)
   report.give(
     'DINO0219',

@@ -63,7 +63,7 @@ export const knownParts: Rule = (context) => {
   ]
   const check = (parts: readonly string[], path: string) => {
     for (const part of parts) {
-      if (known.includes(part) || (context.incomplete && part.startsWith('head.'))) continue
+      if (known.includes(part) || (context.lost('head') && part.startsWith('head.'))) continue
       const { at } = blame(context, [path])
       report.give(
         'DINO0227',

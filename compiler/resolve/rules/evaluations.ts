@@ -17,7 +17,7 @@ export const primaryMetrics: Rule = (context) => {
       rest.length > 0 ||
       evaluation === undefined
     ) {
-      if (context.incomplete) continue
+      if (context.lost('eval')) continue
       const names = Object.keys(e.eval)
       report.give(
         'DINO0215',
@@ -82,7 +82,7 @@ export function metricsOf(evaluation: ResolvedExperiment['eval'][string]): strin
 /** DINO0519: features of `keep` only where an average is kept. */
 export const keptFeatures: Rule = (context) => {
   const { e } = context
-  if (e.keep !== null || context.incomplete) return
+  if (e.keep !== null || context.lost('keep')) return
   const check = (path: string, of: unknown) => {
     if (of !== 'keep') return
     const blamed = blame(context, [`${path}.of`])

@@ -5,7 +5,7 @@ import { blame, each, type Rule, type RuleContext, written } from './rule.js'
 /** DINO0311: something is minimised. */
 export const someLoss: Rule = (context) => {
   if (Object.keys(context.e.loss).length > 0) return
-  if (context.incomplete) {
+  if (context.lost('loss')) {
     context.report.errors++
     return
   }
@@ -30,7 +30,7 @@ export const lossHead: Rule = (context) => {
   const { e, report } = context
   each(Object.entries(e.loss), ([name, loss]) => {
     if (!('head' in loss) || loss.head in e.head) return
-    if (context.incomplete) {
+    if (context.lost('head')) {
       report.errors++
       return
     }

@@ -44,7 +44,7 @@ export const maskFits: Rule = (context) => {
 /** DINO0509: a loss on masked patches needs masks. */
 export const maskedPatches: Rule = (context) => {
   const { masking, loss } = context.e
-  if (masking !== null || context.incomplete) return
+  if (masking !== null || context.lost('masking')) return
   for (const [name, term] of Object.entries(loss)) {
     if (term.type !== 'ibot' || term.on !== 'masked_patches') continue
     const blamed = blame(context, ['masking', `loss.${name}.on`, `loss.${name}`])

@@ -18,8 +18,8 @@ export interface RuleContext {
     readonly drops: readonly string[]
   }
   readonly origins: ReadonlyMap<string, Origin>
-  /** True where statements were lost to a fault: what seems missing may be among them. */
-  readonly incomplete: boolean
+  /** Whether a block of the kind was lost to a fault: what seems missing may be it. */
+  lost(kind: string): boolean
   /** What was written at a place. */
   text(span: Span): string
 }
