@@ -1,0 +1,169 @@
+import { describe, expect, it } from 'vitest'
+import {
+  type CompileTarget,
+  compileVariant,
+  embeddedTarget,
+  lowerPhase,
+  optimizePhase,
+  planVariant,
+} from '../compiler/compile.js'
+import { verify } from '../compiler/ir/verify.js'
+import { nodeHost } from '../compiler/resolve/host.js'
+import { type ResolvedFamily, resolve } from '../compiler/resolve/resolve.js'
+import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
+import { validatePlan } from '../runtime/devices/validate.js'
+import { validateRunSpec } from '../runtime/devices/validate-run-spec.js'
+
+function familiesOf(file: string, set: readonly string[] = []): readonly ResolvedFamily[] {
+  const { diagnostics, experiments } = resolve(file, nodeHost(), { set, params: {}, env: {} })
+  expect(diagnostics.filter((d) => d.severity === 'error')).toEqual([])
+  return experiments
+}
+
+function variantOf(entry: string, set: readonly string[] = []): ResolvedExperiment {
+  return familiesOf(entry, set)[0]!.variants[0]!.resolved
+}
+
+describe('the published runs', () => {
+  /** RECIPE E4: parameters and kept sequences exactly, model FLOPs within 1 %. */
+  const anchors = {
+    vitl14: { parameters: [304_794_880, 98_050_688], teraflop: 1.369, kept: [38, 64, 153, 256], tokens: 914 },
+    vitg14: {
+      parameters: [1_136_480_768, 100_147_840],
+      teraflop: 4.947,
+      kept: [14, 24, 57, 96],
+      tokens: 914,
+    },
+    vitl16: {
+      parameters: [303_351_808, 23_662_848],
+      teraflop: 1.151,
+      kept: [89, 128, 358, 512],
+      tokens: 690,
+    },
+  }
+  for (const [name, anchor] of Object.entries(anchors))
+    it(`cost what they cost: ${name}`, () => {
+      const cost = planVariant(variantOf(`experiments/calibration/${name}.dino`), embeddedTarget, null)
+      const phase = cost.phases[0]!
+      expect([cost.parameters.backbone, cost.parameters.heads]).toEqual(anchor.parameters)
+      expect(cost.tokensPerImage).toBe(anchor.tokens)
+      expect(Math.abs(phase.modelFlopsPerImage / 1e12 / anchor.teraflop - 1)).toBeLessThan(0.01)
+      const [global, local] = phase.perRank.keptSamples
+      expect([global?.kept, global?.of, local?.kept, local?.of]).toEqual(anchor.kept)
+      expect(global?.group).toBe('global')
+    })
+
+  it('exchange half of data parallelism, or a quarter less with a sharded teacher', () => {
+    const cost = planVariant(variantOf('experiments/calibration/vitl14.dino'), embeddedTarget, null)
+    const { communication: c } = cost.phases[0]!
+    const perParameter = (bytes: number) => (bytes - c.targetBytes) / cost.parameters.total
+    expect(perParameter(c.bytesPerStep)).toBe(6)
+    expect(perParameter(c.wholeTeacherBytes)).toBe(4)
+    expect(perParameter(c.dataParallelBytes)).toBe(8)
+    // Two losses, three iterations over 131,072 prototypes in float32, and a scalar each.
+    expect(c.targetBytes).toBe(2 * 4 * (1 + 3 * 131_072))
+  })
+
+  it('hold 16 bytes a parameter, shared by the ranks', () => {
+    const whole = planVariant(
+      variantOf('experiments/calibration/vitg14.dino', ['hardware.shard=none']),
+      embeddedTarget,
+      null,
+    )
+    const bytes = whole.phases[0]!.perRank.stateBytes
+    expect(bytes).toBe(16 * whole.parameters.total)
+    expect(Math.round(bytes / 1e8) / 10).toBe(19.8)
+    const shared = planVariant(variantOf('experiments/calibration/vitg14.dino'), embeddedTarget, null)
+    expect(shared.phases[0]!.perRank.stateBytes).toBeCloseTo(bytes / 256, -3)
+  })
+})
+
+describe('compileVariant', () => {
+  it('gives plans and a run spec that every device accepts', () => {
+    for (const { resolved } of familiesOf('experiments/emoji_ablation.dino')[0]!.variants) {
+      const compiled = compileVariant(resolved, embeddedTarget)
+      expect(Object.keys(compiled.plans)).toEqual([
+        'plan-pretrain.json',
+        'plan-hires.json',
+        'plan-features-teacher-64px.json',
+      ])
+      for (const plan of Object.values(compiled.plans)) validatePlan(JSON.parse(JSON.stringify(plan)))
+      const spec = compiled.runSpec(1)
+      validateRunSpec(JSON.parse(JSON.stringify(spec)))
+      expect(spec.seed).toBe(1)
+      expect(spec.phases.map((p) => [p.plan, p.resetMoments])).toEqual([
+        ['plan-pretrain.json', false],
+        ['plan-hires.json', true],
+      ])
+      // What hires inherits is compressed to its length; what it sets is not.
+      expect(spec.phases[1]?.schedules.weight_decay?.compress).toEqual({
+        from: { value: 2, unit: 'epoch' },
+        to: { value: 10, unit: 'step' },
+      })
+      // Every tensor that a plan binds is in the state of the run.
+      const names = new Set(spec.state.map((tensor) => tensor.name))
+      for (const plan of Object.values(compiled.plans))
+        for (const tensor of plan.state) expect(names).toContain(tensor.name)
+    }
+  })
+
+  it('writes what a device cannot do with what it has', () => {
+    const resolved = variantOf('experiments/quickstart.dino')
+    const target: CompileTarget = {
+      ...embeddedTarget,
+      capabilities: new Set([...embeddedTarget.capabilities].filter((op) => !/attention|adamw_ema/.test(op))),
+    }
+    const ops = compileVariant(resolved, target).plans['plan-pretrain.json']!.programs.flatMap((p) =>
+      p.steps.map((step) => step.op),
+    )
+    expect(ops).not.toContain('attention')
+    expect(ops).not.toContain('adamw_ema')
+    expect(ops).toContain('softmax')
+  })
+
+  it('says when the targets of a loss would be uniform, and from which step on it looks', () => {
+    const { monitors } = compileVariant(variantOf('experiments/quickstart.dino'), embeddedTarget).runSpec(0)
+    const uniform = monitors.find((m) => m.metric === 'entropy.dino')!
+    const spec = variantOf('experiments/quickstart.dino')
+    const head = spec.head.dino!
+    const prototypes = head.type === 'mlp' ? head.prototypes : 0
+    expect(uniform.above).toBeCloseTo(0.99 * Math.log(prototypes), 10)
+    expect(uniform.explanation).toContain(`for ${prototypes} prototypes`)
+    expect(uniform.from).toEqual(spec.schedule.phases[0]!.lr.pieces[0]!.over)
+  })
+})
+
+describe('every recipe', () => {
+  const recipes = familiesOf('experiments/std/dinov2.dino').flatMap((family) => family.variants)
+  it('there are several', () => expect(recipes.length).toBeGreaterThan(10))
+  for (const { resolved } of recipes)
+    it(`lowers to valid IR, and stays so after each pass: ${resolved.name}`, () => {
+      // Two blocks hold every kind of operation, and where blocks meet.
+      const small = { ...resolved, backbone: { ...resolved.backbone, depth: 2 } }
+      for (const phase of small.schedule.phases) {
+        const lowered = lowerPhase(small, phase)
+        verify(lowered)
+        optimizePhase(small, lowered, embeddedTarget, { verifyEach: true })
+      }
+    })
+})
+
+describe('the shared examples', () => {
+  it('plan: frozen teachers, kept averages, all patches, curations', () => {
+    const distilled = familiesOf('experiments/dinov2_vitl14.dino#vits14_distilled')[0]!.variants[0]!
+    const cost = planVariant(distilled.resolved, embeddedTarget, null)
+    expect(cost.parameters.frozenTeacher).toBe(1_236_628_608)
+    expect(cost.phases.map((p) => p.name)).toEqual(['pretrain', 'hires'])
+    expect(cost.phases[0]?.maskedRows).toBeNull()
+    expect(cost.phases[0]?.epochs).toBeNull()
+    expect(cost.phases[0]?.imagesSeen).toBe(625_000 * 2048)
+  })
+
+  it('plan at 518 px as RECIPE E4 says', () => {
+    const large = familiesOf('experiments/dinov2_vitl14.dino#dinov2_vitl14.full')[0]!.variants[0]!
+    const hires = planVariant(large.resolved, embeddedTarget, null).phases[1]!
+    expect(Math.abs(hires.modelFlopsPerImage / 1e12 / 6.219 - 1)).toBeLessThan(0.01)
+    expect(hires.schedules.lr).toEqual({ first: 0, peak: 5e-5, peakAt: 1000, last: 1e-6 })
+    expect(hires.schedules.teacher_temp).toMatchObject({ peak: 0.07, peakAt: 600 })
+  })
+})
