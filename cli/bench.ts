@@ -90,7 +90,11 @@ function text(name: string, result: BenchResult): string {
     `${rate(result.gflops)} GFLOP/s`,
     `peak ${bytes(result.peakRssBytes)}`,
   ]
-  const rows = result.parts.map((part) => [
+  // What takes less than a hundredth each is one line.
+  const small = result.parts.filter((part) => part.seconds < 0.01 * result.secondsPerStep)
+  const rest = { name: `${small.length} others`, seconds: small.reduce((sum, part) => sum + part.seconds, 0) }
+  const large = result.parts.filter((part) => !small.includes(part))
+  const rows = [...large, ...(small.length === 0 ? [] : [rest])].map((part) => [
     `  ${part.name}`,
     `${significant(part.seconds * 1000, 3)} ms`,
     share(part.seconds),
