@@ -1,0 +1,138 @@
+import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseModule } from '../../compiler/ir/parse.js'
+import { passNames } from '../../compiler/passes/pipeline.js'
+import { builtCli } from '../support/built-cli.js'
+
+let main = ''
+beforeAll(async () => {
+  main = await builtCli()
+})
+afterAll(() => rmSync(dirname(main), { recursive: true, force: true }))
+
+function plan(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'plan', ...args], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' },
+    maxBuffer: 1 << 28,
+  })
+  return { status, stdout, stderr }
+}
+
+const nano = 'experiments/emoji_ablation.dino'
+/** No data on disk is asked for, so that the figures are the same everywhere. */
+const plain = ['--set', 'schedule.epoch=10 steps']
+
+describe('dinoc plan', () => {
+  test('says in 100 columns what a variant costs, and the others beside it', () => {
+    const { status, stdout, stderr } = plan(nano, ...plain)
+    expect(status).toBe(0)
+    const lines = stdout.split('\n')
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(100)
+    expect(lines.some((line) => line !== line.trimEnd())).toBe(false)
+    expect(stdout).toMatch(/^emoji_parts\.full +32 images, float32\n {2}parameters +backbone 473,280/)
+    expect(stdout).toMatch(/kept by stochastic depth +57 of 64 global, 172 of 192 local crops/)
+    expect(stdout).toMatch(/lr, pretrain +0 +1\.0e-3 @10 +1\.0e-5/)
+    expect(stdout).toMatch(/^ {2}no_ibot +613,632 /m)
+    // Warnings are no part of the result.
+    expect(stdout).not.toContain('DINO2011')
+    expect(stderr).toContain(
+      'warning[DINO2011]: lr jumps from 1.0e-5 to 1.0e-3 at the start of phase `hires`',
+    )
+  })
+
+  test('keeps its contract as JSON', () => {
+    const { status, stdout } = plan(nano, '--json', ...plain)
+    expect(status).toBe(0)
+    expect(stdout.trimEnd().split('\n')).toHaveLength(1)
+    const result = JSON.parse(stdout)
+    expect(result.formatVersion).toBe(1)
+    expect(result.experiments.map((e: { name: string }) => e.name)).toEqual(['emoji_parts'])
+    const [full] = result.experiments[0].variants
+    expect(full).toMatchObject({ name: 'full', grid: null, aliasOf: null, tokensPerImage: 232 })
+    expect(full.parameters).toEqual({ backbone: 473_280, heads: 280_704, total: 753_984 })
+    const [pretrain] = full.phases
+    expect(pretrain).toMatchObject({
+      name: 'pretrain',
+      resolutionPx: 64,
+      steps: 20,
+      imagesSeen: 640,
+      ranks: 1,
+    })
+    expect(pretrain.modelFlopsPerImage).toBeGreaterThan(7e8)
+    expect(pretrain.executedFlopsPerStep).toBeGreaterThan(32 * pretrain.modelFlopsPerImage)
+    expect(pretrain.perRank.collectiveBytesPerStep).toBe(0)
+    expect(pretrain.perRank.keptSamples).toEqual([
+      { group: 'global', kept: 57, of: 64 },
+      { group: 'local', kept: 172, of: 192 },
+    ])
+    expect(pretrain.perRank.peakBytes).toBeGreaterThan(pretrain.perRank.stateBytes)
+  })
+
+  test('lists kept sequences for each block where rates differ', () => {
+    const { stdout } = plan(
+      `${nano}#emoji_parts.full`,
+      '--json',
+      ...plain,
+      '--set',
+      'backbone.drop_path=linear(0 -> 0.3)',
+    )
+    const [pretrain] = JSON.parse(stdout).experiments[0].variants[0].phases
+    expect(pretrain.perRank.keptSamples[0]).toEqual({ group: 'global', kept: [64, 57, 51, 44], of: 64 })
+  })
+
+  test('knows grid points and aliases', () => {
+    const { stdout } = plan('experiments/dinov2_vitl14.dino#dinov2_vitl14', '--json')
+    const variants = JSON.parse(stdout).experiments[0].variants as {
+      name: string
+      grid: { name: string; point: Record<string, string> } | null
+      aliasOf: string | null
+      notes: string[]
+    }[]
+    const alias = variants.find((v) => v.aliasOf !== null)!
+    expect(alias).toMatchObject({ name: 'masks[probability=50%,ratio=10%..50%]', aliasOf: 'full' })
+    expect(alias.grid).toEqual({
+      name: 'masks',
+      point: { 'masking.probability': '50%', 'masking.ratio': '10%..50%' },
+    })
+    expect(variants[0]?.notes.join('\n')).toMatch(/mixed precision.*\n.*recompute = auto.*\n.*sharding/)
+  })
+
+  test('explains what each pass saves', () => {
+    const { status, stdout } = plan(`${nano}#emoji_parts.full`, '--explain', ...plain)
+    expect(status).toBe(0)
+    for (const pass of passNames) expect(stdout).toMatch(new RegExp(`^ {2}${pass} `, 'm'))
+    expect(stdout).toContain('not in this version: mixed-precision, shard')
+    expect(stdout).toMatch(/stochastic-depth .* -> /)
+  })
+
+  test('prints each stage', () => {
+    const entry = `${nano}#emoji_parts.full`
+    expect(JSON.parse(plan(entry, '--emit', 'ast').stdout).items.length).toBeGreaterThan(1)
+    expect(JSON.parse(plan(entry, '--emit', 'resolved').stdout)[0].name).toBe('emoji_parts')
+    expect(JSON.parse(plan(entry, '--emit', 'plan', '--phase', 'hires').stdout).name).toBe(
+      'emoji_parts.full/hires',
+    )
+    expect(JSON.parse(plan(entry, '--emit', 'run-spec').stdout).format).toBe('dinoc-run-spec')
+    const lowered = parseModule(plan(entry, '--emit', 'ir').stdout)
+    const packed = parseModule(plan(entry, '--emit', 'ir', '--after', 'pack').stdout)
+    const trunks = (module: typeof lowered) =>
+      module.functions.accumulate!.ops.filter(
+        (op) => op.kind === 'call' && op.attrs.callee === 'student.trunk',
+      )
+    expect([trunks(lowered).length, trunks(packed).length]).toEqual([2, 1])
+  })
+
+  test('refuses what it does not know, with what it does', () => {
+    const stage = plan(nano, '--emit', 'irr')
+    expect(stage.status).toBe(2)
+    expect(stage.stderr).toContain('--emit takes ast, resolved, ir, plan, run-spec')
+    const pass = plan(nano, '--emit', 'ir', '--after', 'packed')
+    expect(pass.status).toBe(2)
+    expect(pass.stderr).toContain('did you mean')
+    expect(plan(nano, '--after', 'pack').status).toBe(2)
+    expect(plan(nano, '--explain', '--phase', 'later').stderr).toContain('its phases are pretrain, hires')
+  })
+})
