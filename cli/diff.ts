@@ -122,7 +122,11 @@ function write(result: DiffResult, derived: readonly Derived[], a: string, b: st
       ),
     )
     const own = derived.filter(
-      (d) => nameOf(d.experiment, d.variant) === name && d.before !== null && d.after !== null,
+      (d) =>
+        nameOf(d.experiment, d.variant) === name &&
+        d.before !== null &&
+        d.after !== null &&
+        (d.before !== 0 || d.after !== 0),
     )
     if (own.length > 0) {
       lines.push('')
@@ -180,7 +184,7 @@ function clip(text: string): string {
 }
 
 function placeText(span: Span | null): string {
-  return span === null ? 'default' : `${span.startLine}:${span.startColumn}`
+  return span === null ? '' : `${span.startLine}:${span.startColumn}`
 }
 
 function shortFile(entry: string): string {
@@ -188,25 +192,32 @@ function shortFile(entry: string): string {
   return file.slice(file.lastIndexOf('/') + 1)
 }
 
-function figureRow({ name, before, after }: Derived): string[] {
-  const label = `  ${name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}`
-  if (typeof before === 'string' || typeof after === 'string')
-    return [
-      label,
-      String(before).slice(0, 6),
-      String(after).slice(0, 6),
-      before === after ? 'runs can be shared' : 'no run can be shared',
-    ]
-  const write = (value: number) =>
-    name.endsWith('Bytes') || (name.endsWith('PerStep') && name.includes('ytes')) ? gib(value) : scaled(value)
-  const change =
-    before === after
-      ? ''
-      : `${after! >= before! ? '+' : '-'}${significant(Math.abs((after! - before!) / (before || 1)) * 100, 2)} %`
-  return [label, write(before!), write(after!), change]
+/** How each figure is called and written. */
+const figureForms: Readonly<Record<string, readonly [label: string, write: (value: number) => string]>> = {
+  parameters: ['parameters', scaled],
+  tokensPerImage: ['tokens per image', scaled],
+  modelFlopsPerImage: ['FLOP per image', scaled],
+  executedFlopsPerStep: ['FLOP per step, executed', scaled],
+  peakBytes: ['peak memory of a rank', binary],
+  collectiveBytesPerStep: ['communication per step', binary],
+  imagesSeen: ['images seen', scaled],
 }
 
-function gib(value: number): string {
+function figureRow({ name, before, after }: Derived): string[] {
+  const [figure, phase] = name.split('.').reverse() as [string, string | undefined]
+  const [label, write] = figureForms[figure] ?? [figure, String]
+  const title = `  ${phase === undefined ? '' : `${phase}: `}${label}`
+  if (typeof before === 'string' || typeof after === 'string') {
+    const shared = before === after ? 'runs can be shared' : 'no run can be shared'
+    return [title, `${String(before).slice(0, 4)}..`, `${String(after).slice(0, 4)}..`, shared]
+  }
+  const share = ((after! - before!) / (before || 1)) * 100
+  const change = Math.abs(share) < 0.05 ? '' : `${share > 0 ? '+' : '-'}${significant(Math.abs(share), 2)} %`
+  return [title, write(before!), write(after!), change]
+}
+
+function binary(value: number): string {
+  if (value === 0) return '0'
   return value >= 2 ** 30
     ? `${significant(value / 2 ** 30, 3)} GiB`
     : `${significant(value / 2 ** 20, 3)} MiB`
@@ -214,6 +225,7 @@ function gib(value: number): string {
 
 function scaled(value: number): string {
   for (const [factor, letter] of [
+    [1e15, 'P'],
     [1e12, 'T'],
     [1e9, 'G'],
     [1e6, 'M'],

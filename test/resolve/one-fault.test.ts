@@ -45,7 +45,7 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
   ],
   [
     'bad source',
-    'source a: foldr { path = "x" }\n' + small('data { train = a.train }'),
+    `source a: foldr { path = "x" }\n${small('data { train = a.train }')}`,
     ['error DINO0304 1:11 no source is of type `foldr`'],
   ],
   [
@@ -94,7 +94,7 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
     'experiment a extends b { loss.x.weight = 1 }\nexperiment b extends c { }\nexperiment c extends a { }',
     ['error DINO0205 3:22 extends cycle: a -> b -> c -> a'],
   ],
-  ['poisoned header', small('') + 'experiment two extends small { loss koleo { weight = 0.2 \n }\n}', []],
+  ['poisoned header', `${small('')}experiment two extends small { loss koleo { weight = 0.2 \n }\n}`, []],
   [
     'parse in phase',
     small('schedule { phase hires { length 10 steps } }'),
@@ -102,7 +102,7 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
   ],
   [
     'param unused + bad',
-    'param x: number = "y"\n' + small(''),
+    `param x: number = "y"\n${small('')}`,
     ['error DINO0401 1:19 `x`: expected a number, found "y"'],
   ],
   ['unknown unit resembles', small('schedule.batch = 64 imgs'), ['error DINO0404 3:21 `imgs` is not a unit']],
@@ -196,7 +196,7 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
   ],
   [
     'wrong place',
-    'backbone vit { }\n' + small('source x: folder { path = "x" }'),
+    `backbone vit { }\n${small('source x: folder { path = "x" }')}`,
     [
       'error DINO0312 1:1 `backbone` belongs inside an experiment, not at the top level of a file',
       'error DINO0312 4:1 `source` belongs at the top level of a file, not inside `experiment`',
@@ -204,12 +204,12 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
   ],
   [
     'no name source',
-    'source : folder { path = "x" }\n' + small(''),
+    `source : folder { path = "x" }\n${small('')}`,
     ['error DINO0314 1:1 `source` needs a name: `source NAME { }`'],
   ],
   [
     'no type source',
-    'source x { path = "x" }\n' + small('data { train = x }'),
+    `source x { path = "x" }\n${small('data { train = x }')}`,
     ['error DINO0316 1:8 source `x` needs a type'],
   ],
   [
@@ -219,7 +219,7 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
   ],
   [
     'import unused with error in it',
-    'import { b } from "o.dino"\n' + small('') + '// --- o.dino\nexperiment b { }',
+    `import { b } from "o.dino"\n${small('')}// --- o.dino\nexperiment b { }`,
     [],
   ],
   [

@@ -1,0 +1,138 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { define as defineDiff } from '../../cli/diff.js'
+import { define as defineResolve } from '../../cli/resolve.js'
+import { DiagnosticError } from '../../diagnostics/diagnostic.js'
+
+const base = (body = '') => `import { vit_nano } from "std/dinov2.dino"
+
+experiment base extends vit_nano {
+  backbone.depth = 2
+  schedule { epoch = 20 steps, batch = 32 img }
+  ${body}
+  ablation { variant no_koleo { drop loss.koleo } }
+}
+`
+const home = process.cwd()
+let written = ''
+vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+  written += String(text)
+  return true
+})
+vi.spyOn(process.stderr, 'write').mockImplementation(() => true)
+beforeEach(() => {
+  process.chdir(mkdtempSync(join(tmpdir(), 'dinoc-diff-')))
+  writeFileSync('a.dino', base())
+  writeFileSync('b.dino', base('crops.local.count = 4'))
+})
+afterAll(() => {
+  process.chdir(home)
+  process.exitCode = 0
+})
+
+async function call(define: (command: Command) => void, ...args: string[]): Promise<string> {
+  written = ''
+  const command = new Command().exitOverride()
+  define(command)
+  await command.parseAsync(args, { from: 'user' })
+  return written
+}
+const json = async (...args: string[]) => JSON.parse(await call(defineDiff, '--json', ...args))
+
+describe('dinoc diff --json', () => {
+  it('is one document of changes and of what follows from them', async () => {
+    const { formatVersion, changes, derived } = await json('a.dino#base.full', 'a.dino#base.no_koleo')
+    expect(formatVersion).toBe(1)
+    expect(changes).toHaveLength(1)
+    expect(changes[0]).toMatchObject({
+      path: 'base.loss.koleo',
+      after: null,
+      effect: 'numerics',
+      at: { before: { file: 'std/dinov2.dino' }, after: { file: 'a.dino', startLine: 7, startColumn: 33 } },
+    })
+    expect(derived.map((d: { name: string }) => d.name)).toEqual([
+      'parameters',
+      'tokensPerImage',
+      'modelFlopsPerImage',
+      'executedFlopsPerStep',
+      'peakBytes',
+      'collectiveBytesPerStep',
+      'imagesSeen',
+      'identity',
+    ])
+    for (const d of derived) expect(d).toMatchObject({ experiment: 'base', variant: 'full' })
+  })
+  it('derives costs of both sides, for every variant that differs', async () => {
+    const { changes, derived } = await json('a.dino', 'b.dino')
+    expect(changes.map((c: { path: string }) => c.path)).toEqual([
+      'base.crops.local.count',
+      'base.no_koleo.crops.local.count',
+    ])
+    const tokens = derived.filter((d: { name: string }) => d.name === 'tokensPerImage')
+    // Two global crops of 8 x 8 patches and six or four local ones of 4 x 4, each with a class token.
+    expect(tokens.map((d: { before: number; after: number }) => [d.before, d.after])).toEqual([
+      [2 * 65 + 6 * 17, 2 * 65 + 4 * 17],
+      [2 * 65 + 6 * 17, 2 * 65 + 4 * 17],
+    ])
+    expect(derived.find((d: { name: string }) => d.name === 'imagesSeen')).toMatchObject({
+      before: 6400,
+      after: 6400,
+    })
+  })
+  it('is empty where only the text differs', async () => {
+    writeFileSync(
+      'c.dino',
+      `// the same\n${base().replace('backbone.depth = 2', 'backbone { depth = 1 + 1 }')}`,
+    )
+    expect(await json('a.dino', 'c.dino')).toEqual({ formatVersion: 1, changes: [], derived: [] })
+  })
+  it('reads run directories, and refuses what is none', async () => {
+    mkdirSync('runs/base/full/seed-0', { recursive: true })
+    const { experiments } = JSON.parse(await call(defineResolve, '--json', 'a.dino#base.full'))
+    const { aliasOf: _, ...resolved } = experiments[0]
+    writeFileSync('runs/base/full/seed-0/resolved.json', JSON.stringify(resolved))
+    expect(
+      (await json('runs/base', 'b.dino#base.full')).changes.map((c: { path: string }) => c.path),
+    ).toEqual(['base.crops.local.count'])
+    writeFileSync(
+      'runs/base/full/seed-0/resolved.json',
+      JSON.stringify({ ...resolved, backbone: { type: 'vit' } }),
+    )
+    const refused = await json('runs/base', 'b.dino').catch((error: unknown) => error)
+    expect(refused).toBeInstanceOf(DiagnosticError)
+    expect((refused as DiagnosticError).diagnostics.map((d) => d.code)).toEqual(['DINO0529'])
+  })
+})
+
+describe('dinoc diff', () => {
+  it('shows changes with places and effect, then what follows', async () => {
+    const lines = (await call(defineDiff, 'a.dino#base.full', 'b.dino#base.full')).split('\n')
+    expect(lines[0]).toMatch(/^base +a\.dino +b\.dino$/)
+    expect(lines[1]).toMatch(/^ {2}crops\.local\.count +6 +-> 4 +\d+:\d+ +6:23 +numerics$/)
+    expect(lines.some((l) => /^ {2}tokens per image +232 +198 +-15 %$/.test(l))).toBe(true)
+    expect(lines.some((l) => /^ {2}identity .*no run can be shared$/.test(l))).toBe(true)
+  })
+  it('tells with --exit-code whether anything differs', async () => {
+    await call(defineDiff, '--exit-code', 'a.dino', 'b.dino')
+    expect(process.exitCode).toBe(1)
+    await call(defineDiff, '--exit-code', 'a.dino', 'a.dino')
+    expect(process.exitCode).toBe(0)
+  })
+})
+
+describe('dinoc resolve', () => {
+  it('prints the experiment whole, with places where they are wanted', async () => {
+    expect(await call(defineResolve, 'a.dino')).toContain('\n    depth = 2\n')
+    expect(await call(defineResolve, '--places', 'a.dino')).toContain('\n    depth = 2 // a.dino:4\n')
+    expect(await call(defineResolve, 'a.dino', '--set', 'backbone.depth=5')).toContain('\n    depth = 5\n')
+    expect(await call(defineResolve, 'a.dino#base.no_koleo')).not.toContain('koleo {')
+  })
+  it('says where a value comes from', async () => {
+    expect(await call(defineResolve, 'a.dino', '--where', 'backbone.depth')).toMatch(
+      /^base: backbone\.depth = 2\n {2}set at a\.dino:4:20\n {2}over std\/dinov2\.dino:\d+:\d+\n$/,
+    )
+  })
+})
