@@ -28,6 +28,10 @@ export interface BuildScope {
   readonly origins: Map<string, Origin>
   /** Before each path in `origins`: `sources.` for the fields of a source. */
   readonly prefix: string
+  /** Where the experiment, source or curation begins: the place of what is missing in a block that was never opened. */
+  readonly header: Span | null
+  /** True where statements of it were lost to a fault: nothing is reported as missing then. */
+  readonly lost: boolean
 }
 
 /**
@@ -52,7 +56,7 @@ export function buildFields(node: Node, scope: BuildScope): Record<string, unkno
       layer: dropped?.layer ?? null,
       dropped: dropped !== undefined,
     })
-    values[field.name] = field.required ? missing(node, field, scope.report) : defaultOf(field)
+    values[field.name] = field.required ? missing(node, field, scope) : defaultOf(field)
   }
   return values
 }
@@ -67,12 +71,12 @@ function defaultOf(field: FieldDef): unknown {
   return field.orNull && field.defaultText === null ? null : undefined
 }
 
-function missing(node: Node, field: FieldDef, report: Report): unknown {
-  if (node.silenced.has(field.name) || node.incomplete) {
+function missing(node: Node, field: FieldDef, { report, header, lost }: BuildScope): unknown {
+  if (node.silenced.has(field.name) || node.incomplete || lost) {
     report.errors++
     return POISON
   }
-  const at = placeOf(node)
+  const at = placeOf(node) ?? header
   const key = `DINO0310 ${node.path}.${field.name} ${at === null ? '' : `${at.file}:${at.start}`}`
   report.giveOnce(
     key,

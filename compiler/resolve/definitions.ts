@@ -16,7 +16,7 @@ export interface Built<T> {
   readonly origins: ReadonlyMap<string, Origin>
 }
 
-type Tools = Omit<BuildScope, 'origins' | 'prefix' | 'batch'>
+type Tools = Omit<BuildScope, 'origins' | 'prefix' | 'batch' | 'header' | 'lost'>
 
 function layerOf(definition: SourceDefinition | CurationDefinition): Layer {
   return { index: 0, what: 'experiment', name: definition.name, module: definition.module }
@@ -60,7 +60,14 @@ export function buildSource(definition: SourceDefinition, name: string, tools: T
   const body = readBody(block.body, kind, layerOf(definition), block.incomplete, report)
   if (type === null || type === undefined) return { value: POISON, origins }
   applyBody(node, body, report)
-  const fields = buildFields(node, { ...tools, origins, prefix: 'sources.', batch: null })
+  const fields = buildFields(node, {
+    ...tools,
+    origins,
+    prefix: 'sources.',
+    batch: null,
+    header: node.at,
+    lost: node.incomplete,
+  })
   const source: Record<string, unknown> = {
     type: type.type,
     path: null,
@@ -130,7 +137,15 @@ export function buildCuration(
   const origins = new Map<string, Origin>()
   const { report } = tools
   const references: References = { ...tools.references, stages: new Set(read.stages) }
-  const scope: BuildScope = { ...tools, references, origins, prefix: `curations.${name}.`, batch: null }
+  const scope: BuildScope = {
+    ...tools,
+    references,
+    origins,
+    prefix: `curations.${name}.`,
+    batch: null,
+    header: read.node.at,
+    lost: read.node.incomplete,
+  }
   const own = buildFields(read.node, scope)
   const stages: Record<string, unknown>[] = []
   for (const child of read.node.children.values()) {

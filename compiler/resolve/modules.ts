@@ -91,8 +91,12 @@ export function loadProgram(file: string, host: SourceHost, report: Report): Pro
         if (bind(item.name.text, item.name.span, null)) params.set(item.name.text, item)
       } else if (item.kind === 'block') {
         const kind = topLevelKinds.find((known) => known === item.keyword.text)
-        if (item.name === null || kind === undefined) continue
-        const definition: Definition = { kind, name: item.name.text, module, block: item }
+        if (item.name === null) continue
+        // a block of an unknown kind is reported as such; what refers to it stays silent
+        const definition: Definition =
+          kind === undefined
+            ? { kind: 'silenced', name: item.name.text }
+            : { kind, name: item.name.text, module, block: item }
         if (bind(item.name.text, item.name.span, definition)) own.push(definition)
       }
     }

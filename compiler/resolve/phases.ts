@@ -55,7 +55,7 @@ export function buildPhases(schedule: Node, defaults: PhaseDefaults, scope: Buil
           scope.report.giveOnce(
             `DINO0310 ${path} ${placeOf(node)?.file}:${placeOf(node)?.start}`,
             'DINO0310',
-            placeOf(node),
+            placeOf(node) ?? scope.header,
             { field: name, block: `\`phase ${node.name}\`` },
             {
               label: `\`${name}\` is missing`,

@@ -156,6 +156,8 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
       batch: undefined,
       origins,
       prefix: '',
+      header: tree.header,
+      lost: root.incomplete,
     }
     const fields = completeExperiment(root, scope, tree.header)
     recordBlocks(root, origins)
@@ -219,14 +221,14 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
       if (value === null || typeof value !== 'object') return
       const reference = value as DataReference
       if (reference.kind === 'source' && typeof reference.source === 'string') {
-        if (reference.source in found.sources) return
+        if (Object.hasOwn(found.sources, reference.source)) return
         const definition = names.get(reference.source)!
         const source = sources.get(definition)!
         if (source.value === POISON) return
         found.sources[reference.source] = source.value as Source
         found.origins.push([`sources.${reference.source}`, definedAt(definition)], ...source.origins)
       } else if (reference.kind === 'curation' && typeof reference.curation === 'string') {
-        if (reference.curation in found.curations) return
+        if (Object.hasOwn(found.curations, reference.curation)) return
         const curation = curations.get(names.get(reference.curation)!)?.built
         if (curation === null || curation === undefined || curation.value === POISON) return
         found.curations[reference.curation] = curation.value as Curation
@@ -470,7 +472,7 @@ export function usedHeads(e: Pick<ResolvedExperiment, 'head' | 'loss'>): Set<str
   for (const loss of Object.values(e.loss))
     if ('head' in loss) {
       used.add(loss.head)
-      const head = e.head[loss.head]
+      const head = Object.hasOwn(e.head, loss.head) ? e.head[loss.head] : undefined
       if (head?.type === 'tied') used.add(head.to)
     }
   return used
