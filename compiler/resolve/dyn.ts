@@ -203,7 +203,7 @@ function evaluateCall(name: Name, args: readonly Argument[], scope: Scope, span:
     const path = values[0]!.value.text
     return { kind: 'text', text: path.startsWith('/') ? path : folder + path.replace(/^\.\//, ''), span }
   }
-  const arity = arithmetic[name.text]
+  const arity = Object.hasOwn(arithmetic, name.text) ? arithmetic[name.text] : undefined
   if (arity === undefined) return { kind: 'call', name, args: values, module: scope.module, span }
   const operands: (Dyn & { kind: 'number' })[] = []
   for (const { value, name: argument } of values) {

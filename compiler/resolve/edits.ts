@@ -268,6 +268,10 @@ export function checkHeader(
         )
         return null
       }
+      if (name.text === '__proto__') {
+        report.give('DINO0323', name.span, { name: name.text }, { help: ['choose another name'] })
+        return null
+      }
       return { name, type: typed ? type : null }
     default:
       return kind.form satisfies never

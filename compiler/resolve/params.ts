@@ -79,7 +79,8 @@ export function paramValues(options: ParamOptions, report: Report) {
       return bad
     }
     const scope: Scope = { report, module, param: lookUp, batch: null }
-    const given = options.params[param.name.text]
+    const { text } = param.name
+    const given = Object.hasOwn(options.params, text) ? options.params[text] : undefined
     const value =
       given === undefined ? ofFile(param, scope, type) : ofOption(param.name.text, given, type, scope)
     if (value.kind === 'bad') return value
@@ -119,7 +120,7 @@ export function paramValues(options: ParamOptions, report: Report) {
         })
       return { kind: 'bad', span: value.span }
     }
-    const set = options.env[variable.text]
+    const set = Object.hasOwn(options.env, variable.text) ? options.env[variable.text] : undefined
     if (set !== undefined) return ofOption(param.name.text, set, type, scope, value.span)
     if (fallback !== undefined) return fallback
     report.giveOnce(

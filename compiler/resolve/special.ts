@@ -120,7 +120,7 @@ function split(value: Dyn, scope: FieldScope): Source['split'] | Poison {
       )
       continue
     }
-    if (name in parts || (hash && name === 'by' && by !== null)) {
+    if (Object.hasOwn(parts, name) || (hash && name === 'by' && by !== null)) {
       sound = false
       scope.report.give('DINO0409', arg.span, { name, call: value.name.text })
       continue

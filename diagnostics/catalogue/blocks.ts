@@ -115,4 +115,9 @@ export const blocks = {
     'a block where a value belongs',
     ({ field, block }) => `\`${field}\` of ${block} is a field, not a block`,
   ),
+  DINO0323: entry<{ name: string }>(
+    'error',
+    'name that cannot be used',
+    ({ name }) => `\`${name}\` cannot be used as a name`,
+  ),
 } as const

@@ -83,6 +83,9 @@ describe('any text', () => {
   const words = [
     'experiment',
     'source',
+    'constructor',
+    '__proto__',
+    'toString',
     'loss',
     'koleo',
     'vit_nano',

@@ -9,7 +9,8 @@ export const primaryMetrics: Rule = (context) => {
   for (const metric of e.primary) {
     const { at } = blame(context, ['ablation.primary'])
     const [kind, name, measure, ...rest] = metric.split('.')
-    const evaluation = kind === 'eval' && name !== undefined ? e.eval[name] : undefined
+    const evaluation =
+      kind === 'eval' && name !== undefined && Object.hasOwn(e.eval, name) ? e.eval[name] : undefined
     if (
       kind !== 'eval' ||
       name === undefined ||

@@ -29,7 +29,7 @@ export const someLoss: Rule = (context) => {
 export const lossHead: Rule = (context) => {
   const { e, report } = context
   each(Object.entries(e.loss), ([name, loss]) => {
-    if (!('head' in loss) || loss.head in e.head) return
+    if (!('head' in loss) || Object.hasOwn(e.head, loss.head)) return
     if (context.lost('head')) {
       report.errors++
       return
@@ -69,7 +69,7 @@ export const unusedHead: Rule = (context) => {
   for (const loss of Object.values(e.loss)) {
     if (!('head' in loss)) continue
     used.add(loss.head)
-    const head = e.head[loss.head]
+    const head = Object.hasOwn(e.head, loss.head) ? e.head[loss.head] : undefined
     if (head?.type === 'tied') used.add(head.to)
   }
   for (const name of Object.keys(e.head)) {

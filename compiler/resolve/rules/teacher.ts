@@ -3,7 +3,7 @@ import { blame, each, marks, type Rule } from './rule.js'
 
 /** A head with ties followed. */
 function headOf(e: ResolvedExperiment, name: string): (Head & { type: 'mlp' }) | null {
-  const head = e.head[name]
+  const head = Object.hasOwn(e.head, name) ? e.head[name] : undefined
   if (head === undefined) return null
   return head.type === 'mlp' ? head : headOf(e, head.to)
 }
