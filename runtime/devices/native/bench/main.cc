@@ -201,6 +201,8 @@ int main(int argc, char** argv) {
   add_gradients(list, 500, 2048, 2048, false);
   add_linear(list, 2048, 2048, 2048, false);
   add_attention(list, {{64, 65}, {192, 17}}, 3, 96);
+  add_attention(list, {{64, 65}}, 3, 96);
+  add_attention(list, {{192, 17}}, 3, 96);
   add_attention(list, {{8, 257}, {32, 50}}, 6, 384);
   add_attention(list, {{4, 1370}}, 6, 384);
   add_rows(list, 7424, 96);

@@ -10,12 +10,13 @@ namespace DINO_ISA {
 namespace {
 
 inline constexpr int64_t key_block = 192;           // a multiple of tile_rows and tile_columns
-inline constexpr int64_t query_block = 4 * tile_rows;
+inline constexpr int64_t query_block = 8 * tile_rows;
 inline constexpr int64_t queries_in_task = 16 * 4 * tile_rows;
 
-/** One head of one sequence. */
+/** One head of one sequence. `ahead` rows from `next_row` on are its share of the sequence after, which it fetches. */
 struct Head {
   int64_t first_row, length, head;
+  int64_t next_row, ahead;
 };
 
 /** The (sequence, head, range) items of all groups, in order, cut into tasks of about equal work. */
@@ -29,7 +30,8 @@ struct Items {
   int64_t of_group(int g) const { return groups[g].length > 0 ? groups[g].count * heads * ranges(g) : 0; }
   /** Items of a task: short sequences share one. */
   int64_t in_task(int g) const {
-    return at_least(int64_t{16384} / at_least(groups[g].length * at_most(groups[g].length, range > 0 ? range : groups[g].length), 1), 1);
+    const int64_t sequences = int64_t{16384} / at_least(groups[g].length * groups[g].length, 1);
+    return ranges(g) > 1 ? 1 : heads * at_least(sequences, 1);
   }
   int64_t tasks() const {
     int64_t n = 0;
@@ -47,7 +49,10 @@ struct Items {
         for (int64_t item = task * in_task(g); item < end; item++) {
           const int64_t sequence = item / (heads * ranges(g));
           const int64_t head = item / ranges(g) % heads;
-          body(Head{row + sequence * groups[g].length, groups[g].length, head}, item % ranges(g) * (range > 0 ? range : 0));
+          const int64_t length = groups[g].length, first = row + sequence * length;
+          const int64_t share = item - item % heads + heads < end && ranges(g) == 1 ? ceil_div(length, heads) : 0;
+          const int64_t ahead = at_least(at_most(length - head * share, share), 0);
+          body(Head{first, length, head, first + length + head * share, ahead}, item % ranges(g) * (range > 0 ? range : 0));
         }
         return;
       }
@@ -102,8 +107,11 @@ void attention(const Call& call) {
       pack_panels(Operand{q + d, 3 * d, true}, 0, size, 0, h.length, scale, keys);
       copy_padded(q + 2 * d, 3 * d, h.length, size, values, padded);
       const int64_t end = at_most(first_query + queries_in_task, h.length);
+      Ahead ahead = ahead_of(x + h.next_row * 3 * d, 3 * d, h.ahead, 3 * d);
+      const int64_t share = ceil_div(ahead.rows * ahead.lines, ceil_div(h.length, tile_rows));
       for (int64_t i = first_query; i < end; i += tile_rows) {
         const int64_t rows = at_most(end - i, tile_rows);
+        fetch(ahead, share);
         float top[tile_rows], total[tile_rows];
         for (int64_t r = 0; r < rows; r++) top[r] = -__builtin_inff(), total[r] = 0.0f;
         for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
@@ -136,7 +144,11 @@ void attention(const Call& call) {
           const vf inverse = broadcast(1.0f / total[r]);
           float* to = o + (h.first_row + i + r) * d + h.head * size;
           for_lanes(size, [&](int64_t j, int64_t c) { put(to + j, load(sums + r * padded + j) * inverse, c); });
-          lse[(h.first_row + i + r) * heads + h.head] = top[r] + __builtin_logf(total[r]);
+        }
+        for (int64_t r = 0; r < rows; r += width) {
+          const int64_t count = at_most(rows - r, width);
+          const vf logs = get(top + r, count) + logarithm(get_or(total + r, count, 1.0f));
+          for (int64_t l = 0; l < count; l++) lse[(h.first_row + i + r + l) * heads + h.head] = logs[l];
         }
       }
     });
@@ -184,8 +196,11 @@ void attention_grad(const Call& call) {
         for_lanes(size, [&](int64_t j, int64_t c) { sum = sum + get(g + r * d + j, c) * get(result + r * d + j, c); });
         delta[r] = sum_lanes(sum);
       }
+      Ahead ahead[] = {ahead_of(x + h.next_row * 3 * d, 3 * d, h.ahead, 3 * d), ahead_of(slope + h.next_row * d, d, h.ahead, d),
+                       ahead_of(o + h.next_row * d, d, h.ahead, d)};
       for (int64_t i = 0; i < h.length; i += query_block) {
         const int64_t rows = at_most(h.length - i, query_block);
+        for (Ahead& next : ahead) fetch(next, ceil_div(h.ahead * next.lines, ceil_div(h.length, query_block)));
         for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
           const int64_t n = at_most(h.length - k0, key_block);
           multiply_tiles(rows, n, size, queries + i * padded, padded, false, panels_of(key_panels + k0 * size, size), p, key_block, false);

@@ -141,6 +141,21 @@ DINO_INLINE Columns rows_as_columns(const float* data, int64_t stride) { return 
 static inline int64_t panel_floats(int64_t k, int64_t n) { return k * ceil_div(n, tile_columns) * tile_columns; }
 
 /**
+ * to[p, r] = scale * from[r, p] for `rows` (at most `width`) rows of k, each row of `to` filled up to `width` with zeros.
+ */
+static inline void transpose(const float* from, int64_t ld, int64_t rows, int64_t k, float scale, float* __restrict to,
+                             int64_t ld_to) {
+  const vf factor = broadcast(scale);
+  for (int64_t p = 0; p < k; p += width) {
+    const int64_t count = at_most(k - p, width);
+    vf x[width];
+    for (int64_t r = 0; r < width; r++) x[r] = r < rows ? get(from + r * ld + p, count) * factor : broadcast(0.0f);
+    transpose_vectors(x);
+    for (int64_t r = 0; r < count; r++) store(to + (p + r) * ld_to, x[r]);
+  }
+}
+
+/**
  * Columns first..first+count of op(B)[k0 .. k0+k, :], `count` at most `tile_columns`, as one panel [k, tile_columns]
  * with zeros on the right.
  */
@@ -157,15 +172,10 @@ static inline void pack_panel(const Operand& b, int64_t k0, int64_t k, int64_t f
     }
     return;
   }
-  // Column j of the panel is a row of the stored matrix: blocks of 16 keep both sides in cache.
-  for (int64_t p0 = 0; p0 < k; p0 += 16) {
-    const int64_t p1 = at_most(p0 + 16, k);
-    for (int64_t j = 0; j < count; j++) {
-      const float* row = b.data + (first + j) * b.ld + k0;
-      for (int64_t p = p0; p < p1; p++) panel[p * tile_columns + j] = row[p] * scale;
-    }
-    for (int64_t j = count; j < tile_columns; j++)
-      for (int64_t p = p0; p < p1; p++) panel[p * tile_columns + j] = 0.0f;
+  // Column j of the panel is a row of the stored matrix.
+  for (int v = 0; v < tile_vectors; v++) {
+    const int64_t here = at_least(at_most(count - v * width, width), 0);
+    transpose(b.data + (first + v * width) * b.ld + k0, b.ld, here, k, scale, panel + v * width, tile_columns);
   }
 }
 
