@@ -1,8 +1,8 @@
 import type { Diagnostic } from './diagnostic.js'
 
 /**
- * Each diagnostic once (the same code at the same place over several variants is one), files in the order in which
- * they are first named, places in the order of the text; what has no place comes last.
+ * Each diagnostic once, files in the order in which they are first named, places in the order of the text; what has no
+ * place comes last.
  */
 export function inOrder(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   const files = new Map<string, number>()
@@ -10,7 +10,7 @@ export function inOrder(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   const distinct = diagnostics.filter((d) => {
     const span = d.primary?.span
     if (span && !files.has(span.file)) files.set(span.file, files.size)
-    const key = span ? `${d.code} ${span.file} ${span.start} ${span.end}` : `${d.code} ${d.message}`
+    const key = `${d.code} ${span?.file}:${span?.start}-${span?.end} ${d.message}`
     if (seen.has(key)) return false
     seen.add(key)
     return true

@@ -28,8 +28,9 @@ export function newReport(): Report {
     giveOnce(key, code, at, args, extras) {
       const diagnostic = diagnose(code, at, args, extras)
       if (diagnostic.severity === 'error') report.errors++
-      if (seen.has(key)) return
-      seen.add(key)
+      const said = `${code} ${at?.file}:${at?.start} ${diagnostic.message}`
+      if (seen.has(key) || seen.has(said)) return
+      seen.add(key).add(said)
       diagnostics.push(diagnostic)
     },
   }
