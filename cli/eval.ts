@@ -1,9 +1,10 @@
+import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import pc from 'picocolors'
 import { openRunDevice } from '../runtime/devices/registry.js'
 import type { EvaluationLine, RunOutcome } from '../runtime/events.js'
 import { acquireLock } from '../runtime/lock.js'
-import { lockPath } from '../runtime/run-directory.js'
+import { experimentDirectory, lockPath } from '../runtime/run-directory.js'
 import { executeJobs } from './execute.js'
 import { exit } from './exit.js'
 import { compileJobs, pickVariants, targetOf } from './jobs.js'
@@ -64,8 +65,10 @@ async function evaluate(file: string, options: Options): Promise<number> {
     () => {},
   )
   try {
+    // Where nothing was trained there is nothing to own, and no directory is made.
     for (const name of new Set(jobs.map((job) => job.spec.experiment)))
-      locks.push(await acquireLock(lockPath(options.runs, name)))
+      if (existsSync(experimentDirectory(options.runs, name)))
+        locks.push(await acquireLock(lockPath(options.runs, name)))
     const outcomes = await executeJobs(
       jobs,
       settings,

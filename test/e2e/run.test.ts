@@ -1,7 +1,10 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type Workplace, workplace } from './workplace.js'
+
+// Whole processes, several a test: seconds where the machine is free, minutes where it is not.
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 let place: Workplace
 beforeAll(async () => {
@@ -177,6 +180,56 @@ test('--json: one object a line, the result last', async () => {
   expect(objects.every((o) => o.formatVersion === 1)).toBe(true)
   expect(objects.map((o) => o.type)).toEqual(['done', 'done', 'result'])
   expect(objects.at(-1)!.table!.rows).toHaveLength(4)
+})
+
+test('status, eval and features of what is trained', async () => {
+  fs.cpSync(join(place.directory, 'calm'), join(place.directory, 'after'), { recursive: true })
+  const status = await place.dinoc(['status', 'tiny.dino', '--runs', 'after'])
+  const lines = status.out.trimEnd().split('\n')
+  expect(lines[0]).toBe('tiny   2 of 2 runs finished')
+  expect(lines[1]).toMatch(/^ {2}full +seed 0 +finished +24\/24 +top1@1 0\.\d{3}$/)
+  const other = await place.dinoc(['status', 'tiny.dino', '--runs', 'after', '--set', 'backbone.depth=2'])
+  expect(other.out).toContain('2 with other settings')
+
+  const evaluated = await place.dinoc([
+    'eval',
+    'tiny.dino',
+    '--runs',
+    'after',
+    '--set',
+    'eval.knn.k=[1, 5]',
+    '--json',
+  ])
+  expect(evaluated.code).toBe(0)
+  const steps = evaluated.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { step?: number; eval?: { knn: object }; type?: string })
+  expect(steps.map((line) => line.type ?? line.step)).toEqual([0, 24, 0, 24, 'result'])
+  expect(Object.keys(steps[0]!.eval!.knn)).toEqual(['top1@1', 'top5@1', 'top1@5', 'top5@5'])
+  const missing = await place.dinoc(['eval', 'tiny.dino', '--runs', 'none'])
+  expect(missing.code).toBe(3)
+  expect(missing.err).toContain('DINO1045')
+
+  const features = ['features', 'tiny.dino#tiny.no_koleo', '--runs', 'after', '--out', 'x.safetensors']
+  const written = await place.dinoc([...features, '--what', 'cls,patches', '--images', 'pictures'])
+  expect(written.out).toBe(
+    'x.safetensors   24 images at 16 px, teacher after step 24: cls [24, 16], patches [24, 16, 16], labels [24]\n',
+  )
+  const wrong = await place.dinoc([...features, '--images', 'picture'])
+  expect(wrong.code).toBe(2)
+  expect(wrong.err).toContain('no source `picture` here')
+  const bench = await place.dinoc(['bench', 'tiny.dino', '--steps', '2', '--json'])
+  const keys = [
+    'device',
+    'secondsPerStep',
+    'imagesPerSecond',
+    'modelFlopsPerStep',
+    'gflops',
+    'peakRssBytes',
+    'parts',
+  ]
+  expect(Object.keys(JSON.parse(bench.out) as object)).toEqual(['formatVersion', ...keys])
 })
 
 test.each([
