@@ -142,20 +142,22 @@ export function loadProgram(file: string, host: SourceHost, report: Report): Pro
   }
 
   const imports = (path: string, item: Import, module: Module): Module | null => {
-    if (open.includes(path)) {
-      const cycle = [...open.slice(open.indexOf(path)), path]
+    // The entry keeps the name that the user gave it (`./a.dino`), imports are normalised.
+    const at = open.findIndex((file) => normalizePath(file) === path)
+    if (at >= 0) {
+      const cycle = [...open.slice(at), open[at]!]
       report.give(
         'DINO0203',
         item.from.span,
         { cycle },
         {
-          label: path === module.file ? 'this file imports itself' : 'closes the circle',
+          label: open[at] === module.file ? 'this file imports itself' : 'closes the circle',
           help: ['move what both files need into a third one'],
         },
       )
       return null
     }
-    const loaded = modules.get(path)
+    const loaded = [...modules.values()].find((m) => normalizePath(m.file) === path)
     if (loaded !== undefined) return loaded
     const text = readModule(path, host)
     if (text === null) {

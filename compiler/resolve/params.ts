@@ -39,7 +39,7 @@ export interface ParamOptions {
 }
 
 /** Values of params, each found once: `--param` first, else what the file says. */
-export function paramValues(options: ParamOptions, report: Report) {
+export function paramValues(options: ParamOptions, report: Report, texts: Map<string, string>) {
   const found = new Map<Param, Dyn>()
   const open: Param[] = []
 
@@ -145,6 +145,7 @@ export function paramValues(options: ParamOptions, report: Report) {
   /** A value that came as plain characters, from the command line or the environment. */
   const ofOption = (name: string, given: string, type: string, scope: Scope, at?: Span): Dyn => {
     const file = `--param ${name}=${given}`
+    if (at === undefined) texts.set(file, given)
     const span = at ?? wholeSpan(file, given)
     if (type === 'path' || type === 'text') return { kind: 'text', text: given, span }
     const value = parseValue(given, file)

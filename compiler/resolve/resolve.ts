@@ -67,7 +67,7 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
   const program = loadProgram(file, host, report)
   if (program === null) return { diagnostics: report.diagnostics, experiments: [], files: new Map() }
   const files = new Map(program.texts)
-  const params = paramValues(options, report)
+  const params = paramValues(options, report, files)
   for (const module of program.modules.values()) checkTopLevel(module)
   params.reportUnknown(program.modules.values())
 
