@@ -115,4 +115,9 @@ export const runtime = {
     'an unreadable image was left out of an evaluation',
     (a) => `cannot read image ${a.path}: ${a.reason}; it is left out of the evaluation`,
   ),
+  DINO1070: entry<{ directory: string }>(
+    'error',
+    'no runs to report',
+    ({ directory }) => `\`${directory}\` holds no runs, so there is nothing to report`,
+  ),
 } as const
