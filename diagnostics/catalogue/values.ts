@@ -31,7 +31,11 @@ export const values = {
   DINO0407: entry<{ name: string; call: string }>(
     'error',
     'unknown argument',
-    ({ name, call }) => `\`${call}\` has no argument called \`${name}\``,
+    // what is no word is a value without a name, one too many
+    ({ name, call }) =>
+      /^[\w.@]+$/.test(name)
+        ? `\`${call}\` has no argument called \`${name}\``
+        : `\`${call}\` takes no further value, found ${name}`,
   ),
   DINO0408: entry<{ name: string; call: string }>(
     'error',
