@@ -1,6 +1,7 @@
 import { didYouMean } from '../../diagnostics/nearest.js'
 import { camelCase } from '../../grammar/schema/types.js'
 import { kindNamed } from '../../grammar/schema/vocabulary.js'
+import { applyBody } from './apply.js'
 import { type BuildScope, buildFields, type Origin } from './build.js'
 import { checkHeader, type Layer, readBody } from './edits.js'
 import type { References } from './field-scope.js'
@@ -8,7 +9,7 @@ import type { CurationDefinition, SourceDefinition } from './modules.js'
 import { isPoisoned, POISON, type Poison } from './poison.js'
 import type { Report } from './report.js'
 import type { Curation, DataReference, Source } from './resolved.js'
-import { applyBody, type Node, newNode } from './tree.js'
+import { type Node, newNode } from './tree.js'
 
 /** A source or curation with where each of its values was set. */
 export interface Built<T> {

@@ -2,10 +2,11 @@ import type { Span } from '../../diagnostics/diagnostic.js'
 import { didYouMean } from '../../diagnostics/nearest.js'
 import type { Block, Value } from '../../grammar/ast.js'
 import { kindNamed } from '../../grammar/schema/vocabulary.js'
+import { applyBody } from './apply.js'
 import { type Body, checkHeader, type Layer, readBody, type Setting } from './edits.js'
 import type { ExperimentDefinition } from './modules.js'
 import type { Report } from './report.js'
-import { applyBody, copyNode, type Node, newNode } from './tree.js'
+import { copyNode, type Node, newNode } from './tree.js'
 
 /** An experiment with everything its parents and its own body say, and the variants that it has. */
 export interface Tree {

@@ -1,14 +1,13 @@
 import type { Diagnostic, Span } from '../../diagnostics/diagnostic.js'
 import { didYouMean } from '../../diagnostics/nearest.js'
-import { parse } from '../../grammar/parser.js'
-import { kindNamed, topLevelKinds } from '../../grammar/schema/vocabulary.js'
+import { applyBody } from './apply.js'
 import type { BuildScope, Origin } from './build.js'
 import { completeExperiment } from './complete.js'
 import { holds } from './conditions.js'
 import { type Built, buildCuration, buildSource, readCuration } from './definitions.js'
-import { type Body, readBody, whereOf } from './edits.js'
 import { type Tree, treeMaker, type VariantPlan } from './family.js'
 import type { References } from './field-scope.js'
+import { freeze, provenanceOf, recordBlocks, withoutUnusedHeads } from './finish.js'
 import { flatFields, flatten } from './flatten.js'
 import type { SourceHost } from './host.js'
 import { wholeForm } from './identity.js'
@@ -17,16 +16,17 @@ import {
   type Definition,
   type ExperimentDefinition,
   loadProgram,
-  type Module,
   type Program,
   type SourceDefinition,
 } from './modules.js'
-import { paramValues, shifted, shiftSpan } from './params.js'
+import { paramValues } from './params.js'
 import { guarded, isPoisoned, POISON, unlessPoisoned } from './poison.js'
 import { newReport } from './report.js'
-import type { Curation, DataReference, Provenance, ResolvedExperiment, Source } from './resolved.js'
+import type { Curation, DataReference, ResolvedExperiment, Source } from './resolved.js'
 import { lints, remarks, rules } from './rules/all.js'
-import { applyBody, copyNode } from './tree.js'
+import { readSettings } from './settings.js'
+import { checkTopLevel, reportUnusedParams } from './top-level.js'
+import { copyNode } from './tree.js'
 
 export type { SourceHost } from './host.js'
 
@@ -68,13 +68,13 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
   if (program === null) return { diagnostics: report.diagnostics, experiments: [], files: new Map() }
   const files = new Map(program.texts)
   const params = paramValues(options, report, files)
-  for (const module of program.modules.values()) checkTopLevel(module)
+  for (const module of program.modules.values()) checkTopLevel(module, report)
   params.reportUnknown(program.modules.values())
 
   const textOf = (value: { readonly span: Span }, path: string): string =>
     (files.get(path) ?? '').slice(value.span.start, value.span.end).replace(/\s+/g, ' ')
   const trees = treeMaker(report, textOf)
-  const settings = readSettings(options.set, program.entry)
+  const settings = readSettings(options.set, program.entry, files, report)
 
   // Sources and curations, each built once.
   const names = new Map<string, Definition>()
@@ -299,7 +299,7 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
         const found = family(definition, null)
         if (found !== null) experiments.push(found)
       }
-    reportUnusedParams(program.entry)
+    reportUnusedParams(program.entry, report)
   } else {
     const dot = target.indexOf('.')
     const name = dot < 0 ? target : target.slice(0, dot)
@@ -321,110 +321,12 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
     }
   }
   return { diagnostics: sorted(report.diagnostics, program), experiments, files }
-
-  function checkTopLevel(module: Module): void {
-    for (const item of module.source.items) {
-      if (item.kind !== 'block' || item.poisoned) continue
-      const keyword = item.keyword.text
-      if (topLevelKinds.some((known) => known === keyword)) {
-        if (item.name === null)
-          report.give(
-            'DINO0314',
-            item.keyword.span,
-            { kind: keyword, example: `\`${keyword} NAME { }\`` },
-            {
-              label: 'the name is missing',
-            },
-          )
-        continue
-      }
-      const elsewhere = kindNamedOrNull(keyword)
-      if (elsewhere !== null)
-        report.give(
-          'DINO0312',
-          item.keyword.span,
-          {
-            kind: keyword,
-            place: 'inside an experiment',
-            where: whereOf(null),
-          },
-          { label: 'not here' },
-        )
-      else
-        report.give(
-          'DINO0301',
-          item.keyword.span,
-          { kind: keyword, where: whereOf(null) },
-          {
-            label: 'unknown block',
-            notes: [`blocks at the top level: ${topLevelKinds.join(', ')}`],
-            help: didYouMean(keyword, topLevelKinds),
-          },
-        )
-    }
-  }
-
-  function reportUnusedParams(module: Module): void {
-    for (const [name, param] of module.params)
-      if (!module.used.has(name) && !param.poisoned && !module.source.incomplete && report.errors === 0)
-        report.give('DINO2016', param.name.span, { name }, { label: 'never used' })
-  }
-
-  /** `--set` as a body; each setting is a text of its own. */
-  function readSettings(set: readonly string[], module: Module): Body | null {
-    if (set.length === 0) return null
-    const statements = set.flatMap((setting) => {
-      const name = `--set ${setting}`
-      files.set(name, setting)
-      const prefix = 'experiment set { '
-      const parsed = parse(`${prefix}${setting} }`, name)
-      for (const found of parsed.diagnostics) {
-        report.errors++
-        const back = (span: Span): Span => clamp(shiftSpan(span, prefix.length), setting)
-        report.diagnostics.push({
-          ...found,
-          primary: found.primary && { ...found.primary, span: back(found.primary.span) },
-          labels: found.labels.map((label) => ({ ...label, span: back(label.span) })),
-          fixes: [],
-        })
-      }
-      const [block] = parsed.file.items
-      return block?.kind === 'block' ? shifted(block.body, prefix.length) : []
-    })
-    return readBody(
-      statements,
-      kindNamed('experiment'),
-      { index: 900, what: 'set', name: '--set', module },
-      false,
-      report,
-    )
-  }
 }
 
 interface Outcome {
   readonly resolved: ResolvedExperiment | null
   /** A grid point that `where` leaves out. */
   readonly filtered?: boolean
-}
-
-function kindNamedOrNull(name: string) {
-  try {
-    return kindNamed(name)
-  } catch {
-    return null
-  }
-}
-
-function clamp(span: Span, text: string): Span {
-  const end = Math.min(span.end, text.length)
-  const start = Math.min(span.start, end)
-  return {
-    ...span,
-    start,
-    end,
-    startColumn: Math.min(span.startColumn, text.length + 1),
-    endColumn: Math.min(span.endColumn, text.length + 1),
-  }
 }
 
 function definedAt(definition: Definition): Origin {
@@ -438,57 +340,6 @@ function definedAt(definition: Definition): Origin {
 
 function isRun(value: object): boolean {
   return (value as { kind?: unknown }).kind === 'run' && 'resolved' in value
-}
-
-/** Blocks have a place too: where they were opened last, or dropped. */
-function recordBlocks(node: import('./tree.js').Node, origins: Map<string, Origin>): void {
-  for (const [key, child] of node.children) {
-    if (child.at !== null && !origins.has(child.path))
-      origins.set(child.path, { at: child.at, overrode: child.overrode, layer: child.layer, dropped: false })
-    recordBlocks(child, origins)
-    void key
-  }
-  for (const [key, dropped] of node.dropped) {
-    const path = node.path === '' ? key : `${node.path}.${key}`
-    if (!origins.has(path)) origins.set(path, { ...dropped, dropped: true })
-  }
-}
-
-/** Spans belong to the syntax tree and are shared: what is made here is frozen, not what it points at. */
-function provenanceOf(origins: ReadonlyMap<string, Origin>): Record<string, Provenance> {
-  const found: Record<string, Provenance> = {}
-  for (const [path, { at, overrode, dropped }] of origins)
-    found[path] =
-      at === null && overrode.length === 0
-        ? unset
-        : Object.freeze(dropped ? { at, overrode, dropped: true as const } : { at, overrode })
-  return Object.freeze(found)
-}
-const unset: Provenance = Object.freeze({ at: null, overrode: Object.freeze([]) as readonly Span[] })
-
-/** Heads that no loss uses, directly or through a tie, are left out. */
-export function usedHeads(e: Pick<ResolvedExperiment, 'head' | 'loss'>): Set<string> {
-  const used = new Set<string>()
-  for (const loss of Object.values(e.loss))
-    if ('head' in loss) {
-      used.add(loss.head)
-      const head = Object.hasOwn(e.head, loss.head) ? e.head[loss.head] : undefined
-      if (head?.type === 'tied') used.add(head.to)
-    }
-  return used
-}
-
-function withoutUnusedHeads(e: ResolvedExperiment): ResolvedExperiment {
-  const used = usedHeads(e)
-  return { ...e, head: Object.fromEntries(Object.entries(e.head).filter(([name]) => used.has(name))) }
-}
-
-function freeze<T>(value: T): T {
-  if (value !== null && typeof value === 'object' && !Object.isFrozen(value)) {
-    Object.freeze(value)
-    for (const inner of Object.values(value)) freeze(inner)
-  }
-  return value
 }
 
 /** The entry file first, then by place; what has no place comes first of all. */
