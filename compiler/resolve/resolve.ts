@@ -264,6 +264,7 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
     }
     const variants: ResolvedVariant[] = []
     const forms = new Map<string, string>()
+    const aliases = new Map<VariantPlan['block'], { variant: string; same: string }[]>()
     for (const plan of chosen) {
       const id = `${definition.module.file}#${definition.name}.${plan.name} with settings`
       const { resolved } = built(definition, tree, plan, id)
@@ -271,17 +272,15 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
       const form = wholeForm(resolved)
       const same = forms.get(form)
       if (same === undefined) forms.set(form, plan.name)
-      else
-        report.give(
-          'DINO2008',
-          plan.block?.headerSpan ?? tree.header,
-          { variant: plan.name, same },
-          {
-            label: 'gives nothing new',
-          },
-        )
+      else aliases.set(plan.block, [...(aliases.get(plan.block) ?? []), { variant: plan.name, same }])
       variants.push({ resolved, aliasOf: same ?? null })
     }
+    // The points of a grid share their place: one note names them all.
+    for (const [block, [first, ...others]] of aliases)
+      report.give('DINO2008', block?.headerSpan ?? tree.header, first!, {
+        label: 'gives nothing new',
+        notes: others.map(({ variant, same }) => `\`${variant}\` is the same as \`${same}\``),
+      })
     if (variants.length === 0) return null
     return { name: definition.name, file: definition.module.file, span: tree.header, variants }
   }
