@@ -51,7 +51,8 @@ mkdirSync(out, { recursive: true })
 const cases = join(out, 'cases.bin')
 writeFileSync(cases, new Uint8Array(recordTrials(addon).buffer))
 
-let failed = false
+let passed = 0
+let failed = 0
 for (const name of wanted.length > 0 ? wanted : ['address', 'thread']) {
   const flags = sanitizers[name]
   const extra =
@@ -81,10 +82,12 @@ for (const name of wanted.length > 0 ? wanted : ['address', 'thread']) {
     console.log(
       `${name}: ${run.status === 0 ? 'clean' : 'FAILED'} (built in ${seconds(started, built)} s, ran in ${seconds(built, Date.now())} s)`,
     )
-    failed ||= run.status !== 0
+    if (run.status === 0) passed++
+    else failed++
   } catch (error) {
     console.error(error.message)
-    failed = true
+    failed++
   }
 }
-process.exit(failed ? 1 : 0)
+console.log(`${passed} passed, ${failed} failed`)
+process.exit(failed > 0 ? 1 : 0)
