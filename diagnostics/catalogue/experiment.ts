@@ -85,11 +85,6 @@ export const experiment = {
     'shares that do not add up to 100 %',
     ({ what, sum }) => `the shares of ${what} add up to ${sum}`,
   ),
-  DINO0518: entry<{ experiment: string }>(
-    'error',
-    'no data to train on',
-    ({ experiment }) => `experiment \`${experiment}\` does not say what it trains on`,
-  ),
   DINO0519: entry<{ what: string }>(
     'error',
     'features of an average that is not kept',

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { resolve } from '../../compiler/resolve/resolve.js'
-import { refusals } from '../../compiler/resolve/rules/not-yet.js'
 import { blocks } from '../../diagnostics/catalogue/blocks.js'
 import { experiment } from '../../diagnostics/catalogue/experiment.js'
 import { lint } from '../../diagnostics/catalogue/lint.js'
@@ -33,9 +32,7 @@ function codesOf(example: string): string[] | null {
     { read: (path) => files.get(path) ?? null },
     { set: [], params, env: {} },
   )
-  const refused =
-    command?.[1] === 'run' ? resolution.experiments.flatMap((e) => refusals(e.variants[0]!.resolved)) : []
-  return [...resolution.diagnostics, ...refused].map((d) => d.code)
+  return resolution.diagnostics.map((d) => d.code)
 }
 
 describe.each(entries)('%s', (code, { title }) => {

@@ -1,5 +1,3 @@
-import { diagnose } from '../../../diagnostics/catalogue.js'
-import type { Diagnostic } from '../../../diagnostics/diagnostic.js'
 import type { ResolvedExperiment } from '../resolved.js'
 import { blame, type Rule } from './rule.js'
 
@@ -44,26 +42,4 @@ export const executable: Rule = (context) => {
     const { at } = blame(context, [path, path.split('.').slice(0, 2).join('.')])
     context.report.giveOnce(`DINO0890 ${what}`, 'DINO0890', at, { what })
   }
-}
-
-/** What stops a run of the experiment before it starts: no data, or something that only later versions execute. */
-export function refusals(e: ResolvedExperiment): Diagnostic[] {
-  const at = (path: string) =>
-    e.provenance[path]?.at ?? e.provenance[path.split('.').slice(0, 2).join('.')]?.at ?? null
-  const found: Diagnostic[] = notYet(e).map(({ path, what }) => ({
-    ...diagnose('DINO0890', at(path), { what }),
-    severity: 'error',
-  }))
-  if (e.data === null)
-    found.push(
-      diagnose(
-        'DINO0518',
-        null,
-        { experiment: e.name },
-        {
-          help: ['write `data { train = photos }` with `source photos: folder { path = "..." }`'],
-        },
-      ),
-    )
-  return found
 }
