@@ -140,7 +140,7 @@ async function run(file: string, options: Options): Promise<number> {
     )
     view.close()
     stop.close()
-    if (!options.smoke) await conclude(picked, jobs, outcomes, root, file, json, view)
+    if (!options.smoke) await conclude(picked, jobs, outcomes, root, json, view)
     else if (!json && outcomes.every((o) => o?.status === 'finished'))
       process.stdout.write(`smoke test passed: ${jobs.length} of ${jobs.length} runs, ${device.name}\n`)
     return stop.exitStatus() ?? statusOf(outcomes)
@@ -172,7 +172,6 @@ async function conclude(
   jobs: readonly Job[],
   outcomes: readonly (RunOutcome | null)[],
   root: string,
-  file: string,
   json: boolean,
   view: RunView,
 ): Promise<void> {
@@ -202,7 +201,15 @@ async function conclude(
   const done = outcomes.filter((o) => o?.status === 'finished' || o?.status === 'reused').length
   const left = jobs.length - done
   const rest = left === 0 ? 'nothing left to do' : `${left} left to do`
-  process.stdout.write(`again    dinoc run ${file}     (${rest}: ${done} of ${jobs.length} finished)\n`)
+  process.stdout.write(`again    ${sameCommand()}     (${rest}: ${done} of ${jobs.length} finished)\n`)
+}
+
+/** As it was typed, quoted where a shell needs it. */
+function sameCommand(): string {
+  const quoted = process.argv
+    .slice(2)
+    .map((arg) => (/^[\w@%+=:,./#-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`))
+  return ['dinoc', ...quoted].join(' ')
 }
 
 /** A report that cannot be made takes nothing from the runs. */

@@ -27,7 +27,7 @@ test('a run ends with its table, its report and what is left to do', async () =>
     ...['untrained', 'full', 'no_koleo', 'raw pixels'],
   ])
   expect(lines[5]).toBe('report   calm/tiny/report.html')
-  expect(lines[6]).toBe('again    dinoc run tiny.dino     (nothing left to do: 2 of 2 finished)')
+  expect(lines[6]).toBe('again    dinoc run tiny.dino --runs calm     (nothing left to do: 2 of 2 finished)')
   expect(place.exists('calm/tiny/report.html')).toBe(true)
 })
 
