@@ -11,8 +11,18 @@
 #include "../src/executor.h"
 
 namespace dino {
-double peak_seconds(int64_t rounds, double& flops);
+#if defined(DINO_X86)
+namespace avx512 {
+double multiply_adds(int64_t rounds);
 }
+namespace avx2 {
+double multiply_adds(int64_t rounds);
+}
+#endif
+namespace portable {
+double multiply_adds(int64_t rounds);
+}
+}  // namespace dino
 
 namespace {
 
@@ -33,6 +43,15 @@ struct Work {
   double flops;
   double bytes;
 };
+
+double (*multiply_adds_of(const char* isa))(int64_t) {
+#if defined(DINO_X86)
+  if (std::strcmp(isa, "avx512") == 0) return avx512::multiply_adds;
+  if (std::strcmp(isa, "avx2") == 0) return avx2::multiply_adds;
+#endif
+  (void)isa;
+  return portable::multiply_adds;
+}
 
 double seconds_now() {
   timespec t;
@@ -210,10 +229,10 @@ int main(int argc, char** argv) {
   add_prototypes(list, 640, 64, 512);
   add_prototypes(list, 600, 256, 16384);
 
-  double flops = 0, peak = 0;
-  for (int i = 0; i < 5; i++) {
+  double peak = 0;
+  for (int i = 0; i < 20; i++) {
     const double before = seconds_now();
-    peak_seconds(2000000, flops);
+    const double flops = multiply_adds_of(isa->name)(1000000);
     peak = std::max(peak, flops / (seconds_now() - before) / 1e9);
   }
   std::printf("%s, one thread; multiply-adds alone: %.0f GFLOP/s\n", isa->title, peak);

@@ -73,6 +73,11 @@ void test_products() {
                  engine, random);
     }
     test_shape(Shape{260, 700, 13, false, true, false, false}, engine, random);
+    // Several parts of columns and of the contracted dimension.
+    test_shape(Shape{13, 4200, 20, false, true, true, true}, engine, random);
+    test_shape(Shape{14, 2600, 900, false, false, true, false}, engine, random);
+    test_shape(Shape{50, 2048, 64, true, true, false, false}, engine, random);
+    test_shape(Shape{30, 40, 2048, false, false, false, false}, engine, random);
     test_shape(Shape{37, 50, 1, true, false, true, true}, engine, random);
   }
 }

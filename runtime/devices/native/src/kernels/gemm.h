@@ -449,44 +449,55 @@ static void multiply_split(const Call& call, const Product& p, int64_t ranges) {
   });
 }
 
-/** B packed once by all threads, then blocks of rows and columns. */
-static void multiply_blocks(const Call& call, const Product& product) {
-  Product p = product;
-  begin(p);
-  const int64_t panels = ceil_div(p.n, tile_columns);
-  float* packed = take<float>(call, panel_floats(p.k, p.n));
-  // Panels of one range of k are consecutive, as multiply_block reads them.
-  parallel(call, panels * ceil_div(p.k, k_block), [&](int64_t task, int) {
+/** Columns j0 .. j0+n over the contracted range k0 .. k0+k: B packed by all threads, then blocks of rows and columns. */
+static void multiply_part(const Call& call, const Product& p, int64_t j0, int64_t n, int64_t k0, int64_t k) {
+  const size_t mark = workspace_mark(*call.workspace);
+  const int64_t panels = ceil_div(n, tile_columns);
+  float* packed = take<float>(call, panel_floats(k, n));
+  // Panels of one block of k are consecutive, as multiply_block reads them.
+  parallel(call, panels * ceil_div(k, k_block), [&](int64_t task, int) {
     const int64_t q = task / panels * k_block;
     const int64_t j = task % panels * tile_columns;
-    const int64_t depth = at_most(p.k - q, k_block);
-    pack_panel(p.b, q, depth, j, at_most(p.n - j, tile_columns), 1.0f, packed + q * panels * tile_columns + j * depth);
+    const int64_t depth = at_most(k - q, k_block);
+    pack_panel(p.b, k0 + q, depth, j0 + j, at_most(n - j, tile_columns), 1.0f, packed + q * panels * tile_columns + j * depth);
   });
   // Enough blocks for many threads, narrower ones before shorter ones: each reads its panels once for all its rows.
   constexpr int64_t enough = 32;
-  int64_t row_blocks = ceil_div(p.m, m_block), column_blocks = ceil_div(p.n, n_block);
-  while (row_blocks * column_blocks < enough && column_blocks < ceil_div(p.n, 3 * tile_columns)) column_blocks++;
+  int64_t row_blocks = ceil_div(p.m, m_block), column_blocks = ceil_div(n, n_block);
+  while (row_blocks * column_blocks < enough && column_blocks < ceil_div(n, 3 * tile_columns)) column_blocks++;
   while (row_blocks * column_blocks < enough && row_blocks < ceil_div(p.m, 4 * tile_rows)) row_blocks++;
   const int64_t rows = ceil_div(ceil_div(p.m, row_blocks), tile_rows) * tile_rows;
-  const int64_t columns = ceil_div(ceil_div(p.n, column_blocks), tile_columns) * tile_columns;
+  const int64_t columns = ceil_div(ceil_div(n, column_blocks), tile_columns) * tile_columns;
   row_blocks = ceil_div(p.m, rows);
-  column_blocks = ceil_div(p.n, columns);
+  column_blocks = ceil_div(n, columns);
   const int64_t scratch = block_floats();
   float* scratches = take<float>(call, pool_threads(*call.pool) * scratch);
   parallel(call, row_blocks * column_blocks, [&](int64_t task, int thread) {
-    const int64_t i = task / column_blocks * rows;
-    const int64_t j = task % column_blocks * columns;
-    const int64_t m = at_most(p.m - i, rows);
-    const int64_t n = at_most(p.n - j, columns);
-    if (p.k == 0) multiply_nothing(p, i, m, j, n, scratches + thread * scratch);
-    for (int64_t q = 0; q < p.k; q += k_block) {
-      const int64_t depth = at_most(p.k - q, k_block);
-      const int64_t next = p.a.transposed ? at_most(p.k - q - depth, k_block) : 0;
-      const Ahead next_a = ahead_of(p.a.data + (q + depth) * p.a.ld + i, p.a.ld, next, m);
-      multiply_block(p, i, m, j, n, q, depth, packed + q * panels * tile_columns + j * depth, q == 0, q + depth == p.k,
-                     next_a, Ahead{nullptr, 0, 0, 0, 0}, scratches + thread * scratch);
+    float* mine = scratches + thread * scratch;
+    const int64_t i = task / column_blocks * rows, j = task % column_blocks * columns;
+    const int64_t height = at_most(p.m - i, rows), across = at_most(n - j, columns);
+    if (p.k == 0) multiply_nothing(p, i, height, j0 + j, across, mine);
+    for (int64_t q = 0; q < k; q += k_block) {
+      const int64_t depth = at_most(k - q, k_block), at = k0 + q;
+      const int64_t next = p.a.transposed ? at_most(k - q - depth, k_block) : 0;
+      multiply_block(p, i, height, j0 + j, across, at, depth, packed + q * panels * tile_columns + j * depth, at == 0,
+                     at + depth == p.k, ahead_of(p.a.data + (at + depth) * p.a.ld + i, p.a.ld, next, height),
+                     Ahead{nullptr, 0, 0, 0, 0}, mine);
     }
   });
+  workspace_release(*call.workspace, mark);
+}
+
+/** In parts that pack at most 2^21 floats (or one block of k), so that scratch memory has a bound. */
+static void multiply_blocks(const Call& call, const Product& product) {
+  Product p = product;
+  begin(p);
+  constexpr int64_t most_columns = 4096;
+  for (int64_t j = 0; j < p.n; j += most_columns) {
+    const int64_t n = at_most(p.n - j, most_columns);
+    const int64_t depth = at_least((int64_t{1} << 21) / n / k_block, 1) * k_block;
+    for (int64_t k = 0; k < at_least(p.k, 1); k += depth) multiply_part(call, p, j, n, k, at_most(p.k - k, depth));
+  }
 }
 
 /** c = epilogue(op(a) op(b)), its work divided over the pool. The addend may be c itself. */

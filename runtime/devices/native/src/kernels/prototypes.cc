@@ -13,7 +13,7 @@ inline constexpr float minus_infinity = -__builtin_inff();
 /** Prototypes in a range: as many as keep `rows` of them within 4 MiB. */
 int64_t range_of(int64_t k, int64_t rows) {
   const int64_t fit = (int64_t{1} << 20) / at_least(rows, 1) / tile_columns * tile_columns;
-  return at_most(at_least(at_most(fit, 2048), 8 * tile_columns), ceil_div(k, tile_columns) * tile_columns);
+  return at_most(at_least(at_most(fit, 2048), 4 * tile_columns), ceil_div(k, tile_columns) * tile_columns);
 }
 
 /** Teacher logits and the log factors of their targets. */
