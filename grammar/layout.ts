@@ -38,10 +38,15 @@ export function startsStatement(tokens: Tokens, i: number): boolean {
     return onNewLine(tokens, i) && literals.has(first.tokenType) && tokens[i + 1]!.tokenType === t.Equals
   if (first.tokenType === t.OverWord || first.tokenType === t.WhereWord || first.tokenType === t.ExtendsWord)
     return tokens[i + 1]!.tokenType === t.Equals
+  return setsField(tokens, i) || reachesBrace(tokens, i)
+}
+
+/** `path =` */
+function setsField(tokens: Tokens, i: number): boolean {
+  if (!isWord(tokens[i]!)) return false
   let j = i + 1
   while (tokens[j]!.tokenType === t.Dot && isWord(tokens[j + 1]!)) j += 2
-  if (tokens[j]!.tokenType === t.Equals) return true
-  return reachesBrace(tokens, i)
+  return tokens[j]!.tokenType === t.Equals
 }
 
 /** Whether the line that begins at `i` comes to a `{` before anything that no header holds. */
@@ -74,49 +79,86 @@ export interface Extent {
 
 /** Cuts out the statement that begins at `start`. The braces of an `import` count as brackets. */
 export function extent(tokens: Tokens, start: number): Extent {
+  const closed = closedBrackets(tokens)
   const stack: number[] = []
-  const commas: { at: number; opener: number }[] = []
   let end = -1
   let faultEnd = -1
   let brace: number | null = null
   for (let i = start; faultEnd < 0; i++) {
     const token = tokens[i]!
-    const importBrace = isImportBrace(tokens, i)
     if (i > start && onNewLine(tokens, i)) {
-      const closesImport = token.tokenType === t.RCurly && stack.some((s) => isImportBrace(tokens, s))
+      const closesImport = token.tokenType === t.RCurly && importBraceIn(tokens, stack) >= 0
       const aligned = stack.length === 0 && beginsLineLike(tokens, i, start)
       if (!closesImport && (startsStatement(tokens, i) || aligned)) faultEnd = i
       else if (stack.length === 0 && token.tokenType !== t.PipeTo && end < 0) end = i
     }
     if (faultEnd >= 0) break
     if (token.tokenType === t.EndOfFile) faultEnd = i
-    else if (token.tokenType === t.LCurly && !importBrace) {
+    else if (token.tokenType === t.LCurly && !isImportBrace(tokens, i)) {
       faultEnd = i
       brace = i
-    } else if (token.tokenType === t.RCurly) {
-      const at = stack.findLastIndex((s) => isImportBrace(tokens, s))
-      if (at < 0) faultEnd = i
-      else stack.length = at
-    } else if (token.tokenType === t.Comma) {
-      const next = startsStatement(tokens, i + 1)
-      if (stack.length === 0) {
-        if (next) faultEnd = i
-        else if (end < 0) end = i
-      } else if (next && !onNewLine(tokens, i + 1) && tokens[i + 1]!.tokenType !== t.RCurly)
-        commas.push({ at: i, opener: stack.at(-1)! })
-    } else if (isOpener(token) || importBrace) stack.push(i)
-    else if (isCloser(token)) {
-      const at = stack.findLastIndex((s) => openers.get(tokens[s]!.tokenType) === token.tokenType)
-      if (at >= 0) stack.length = at
-      else if (stack.length > 0 && !isImportBrace(tokens, stack.at(-1)!)) stack.pop()
-    }
+    } else if (token.tokenType === t.RCurly && importBraceIn(tokens, stack) < 0) faultEnd = i
+    else if (token.tokenType === t.Comma && startsStatement(tokens, i + 1)) {
+      const opener = stack.at(-1)
+      if (opener === undefined || (!closed.has(opener) && endsUnclosed(tokens, opener, i))) faultEnd = i
+    } else if (token.tokenType === t.Comma && stack.length === 0 && end < 0) end = i
+    else nest(tokens, stack, i)
   }
-  // `on = f(1, weight = 2 }`: in a bracket that nothing closes, a comma before `path =` ends the statement, unless
-  // the bracket begins with `path =` itself: then an argument was meant
-  const split = commas.find((c) => stack.includes(c.opener) && !startsStatement(tokens, c.opener + 1))
-  if (split && brace === null) faultEnd = split.at
   if (end < 0 || end > faultEnd) end = faultEnd
   return { start, end, faultEnd, brace, unclosed: stack }
+}
+
+/**
+ * `on = f(1, weight = 2 }`: in a bracket that nothing closes, a comma before `path =` on its line ends the statement,
+ * unless the bracket begins with `path =` itself: then an argument was meant.
+ */
+function endsUnclosed(tokens: Tokens, opener: number, comma: number): boolean {
+  if (onNewLine(tokens, comma + 1) || isImportBrace(tokens, opener)) return false
+  return setsField(tokens, comma + 1) && !setsField(tokens, opener + 1)
+}
+
+/** Opens or closes brackets at `i` and returns those closed; one of the wrong kind closes the innermost. */
+function nest(tokens: Tokens, stack: number[], i: number): readonly number[] {
+  const token = tokens[i]!
+  if (isOpener(token) || isImportBrace(tokens, i)) stack.push(i)
+  else if (token.tokenType === t.RCurly) return stack.splice(Math.max(0, importBraceIn(tokens, stack)))
+  else if (isCloser(token)) {
+    const at = lastIndex(stack, (open) => openers.get(tokens[open]!.tokenType) === token.tokenType)
+    if (at >= 0) return stack.splice(at)
+    if (stack.length > 0 && !isImportBrace(tokens, stack.at(-1)!)) return stack.splice(-1)
+  }
+  return []
+}
+
+const importBraceIn = (tokens: Tokens, stack: readonly number[]) =>
+  lastIndex(stack, (open) => isImportBrace(tokens, open))
+
+/** The last index that fits, not looking further than brackets may be nested. */
+function lastIndex(stack: readonly number[], fits: (open: number) => boolean): number {
+  for (let i = stack.length - 1; i >= 0 && i > stack.length - 200; i--) if (fits(stack[i]!)) return i
+  return -1
+}
+
+const closedByTokens = new WeakMap<Tokens, ReadonlySet<number>>()
+
+/** The brackets of a file that something closes before a brace or a new statement ends them. */
+function closedBrackets(tokens: Tokens): ReadonlySet<number> {
+  const known = closedByTokens.get(tokens)
+  if (known) return known
+  const closed = new Set<number>()
+  const stack: number[] = []
+  tokens.forEach((token, i) => {
+    const ends =
+      token.tokenType === t.LCurly
+        ? !isImportBrace(tokens, i)
+        : token.tokenType === t.RCurly
+          ? importBraceIn(tokens, stack) < 0
+          : onNewLine(tokens, i) && startsStatement(tokens, i)
+    if (ends) stack.length = 0
+    for (const open of nest(tokens, stack, i)) closed.add(open)
+  })
+  closedByTokens.set(tokens, closed)
+  return closed
 }
 
 /**

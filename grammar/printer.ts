@@ -56,16 +56,23 @@ function elements(
   start: number,
   end: number,
 ): Element[] {
-  const between = inside(source.comments, start, end).filter(
-    (c) => !statements.some((s) => s.span.start <= c.span.start && c.span.end <= s.span.end),
-  )
-  return [...statements.map((statement) => ({ statement })), ...between.map((comment) => ({ comment }))].sort(
-    (a, b) => spanOf(a).start - spanOf(b).start,
-  )
+  const found: Element[] = []
+  let from = start
+  for (const statement of statements) {
+    for (const comment of inside(source.comments, from, statement.span.start)) found.push({ comment })
+    found.push({ statement })
+    from = statement.span.end
+  }
+  for (const comment of inside(source.comments, from, end)) found.push({ comment })
+  return found
 }
 
-function inside(comments: readonly Comment[], start: number, end: number): readonly Comment[] {
-  return comments.filter((c) => c.span.start >= start && c.span.end <= end)
+/** The comments between two offsets. */
+function inside(comments: readonly Comment[], start: number, end: number): Comment[] {
+  const found: Comment[] = []
+  const from = firstFrom(comments.length, (i) => comments[i]!.span.start >= start)
+  for (let i = from; i < comments.length && comments[i]!.span.end <= end; i++) found.push(comments[i]!)
+  return found
 }
 
 function printStatement(source: Source, statement: Item | Statement, level: number): string[] {
@@ -141,14 +148,19 @@ function lineOf(source: Source, offset: number): number {
   return source.tokens[firstToken(source.tokens, offset)]!.startLine!
 }
 
-/** Index of the first token that begins at or behind an offset (binary search). */
+/** Index of the first token that begins at or behind an offset. */
 function firstToken(tokens: readonly IToken[], offset: number): number {
+  return firstFrom(tokens.length, (i) => tokens[i]!.startOffset >= offset)
+}
+
+/** The first index from which on a condition holds (binary search), `length` if it never does. */
+function firstFrom(length: number, holds: (i: number) => boolean): number {
   let low = 0
-  let high = tokens.length
+  let high = length
   while (low < high) {
     const middle = (low + high) >> 1
-    if (tokens[middle]!.startOffset < offset) low = middle + 1
-    else high = middle
+    if (holds(middle)) high = middle
+    else low = middle + 1
   }
   return low
 }

@@ -110,5 +110,5 @@ export function mutated(of = seeds()): fc.Arbitrary<Mutated> {
     }))
 }
 
-/** 500 mutations in `npm test`, 20,000 with DINO_LONG_TESTS=1. */
-export const mutationRuns = process.env.DINO_LONG_TESTS ? 20_000 : 500
+/** 500 mutations in `npm test`, 20,000 with DINO_LONG_TESTS=1; DINO_MUTATIONS says another number. */
+export const mutationRuns = Number(process.env.DINO_MUTATIONS ?? (process.env.DINO_LONG_TESTS ? 20_000 : 500))
