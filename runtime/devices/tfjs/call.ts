@@ -27,7 +27,8 @@ export type Kernel<K extends keyof OpAttrs> = (call: Call, attrs: OpAttrs[K]) =>
 /** op(a) op(b) for matrices, or for stacks of them. */
 export function product(call: Call, a: Tensor, b: Tensor, transA = false, transB = false): Tensor {
   const { tf } = call
-  if (!call.explicitTranspose) return tf.matMul(a, b, transA, transB)
+  // Stacks of small matrices are quicker with the flags.
+  if (!call.explicitTranspose || a.rank > 2) return tf.matMul(a, b, transA, transB)
   return tf.matMul(transA ? swapLast(tf, a) : a, transB ? swapLast(tf, b) : b)
 }
 
@@ -37,6 +38,15 @@ function swapLast(tf: Tf, x: Tensor): Tensor {
   axes[n - 1] = n - 2
   axes[n - 2] = n - 1
   return tf.transpose(x, axes)
+}
+
+/** [R, d] -> [d]. Where reductions across rows are slow, as a product with ones. */
+export function sumRows(call: Call, x: Tensor): Tensor {
+  const { tf } = call
+  if (!call.explicitTranspose) return tf.sum(x, 0)
+  const [rows, width] = x.shape as [number, number]
+  const ones = call.constant(`ones:${rows}`, () => tf.ones([1, rows]))
+  return tf.reshape(tf.matMul(ones, x), [width])
 }
 
 /** `count` rows of x from `start`. */

@@ -1,4 +1,4 @@
-import { column, columnsOf, type Kernel, type Tensor, type Tf } from '../call.js'
+import { column, columnsOf, type Kernel, sumRows, type Tensor, type Tf } from '../call.js'
 import { geluOf, geluSlope, l2NormalizeGrad } from '../math.js'
 
 export const layer_norm: Kernel<'layer_norm'> = ({ tf, arg }, { eps }) => {
@@ -18,14 +18,15 @@ export const layer_norm_rebuild: Kernel<'layer_norm_rebuild'> = ({ tf, arg }) =>
   tf.add(tf.mul(normalised(tf, arg(0), arg(1), arg(2)), arg(3)), arg(4)),
 ]
 
-export const layer_norm_grad: Kernel<'layer_norm_grad'> = ({ tf, arg }) => {
+export const layer_norm_grad: Kernel<'layer_norm_grad'> = (call) => {
+  const { tf, arg } = call
   const [dy, x, mean, rstd, w] = [arg(0), arg(1), arg(2), arg(3), arg(4)]
   const hat = normalised(tf, x, mean, rstd)
   const dhat = tf.mul(dy, w)
   const average = tf.mean(dhat, 1, true)
   const along = tf.mul(hat, tf.mean(tf.mul(dhat, hat), 1, true))
   const dx = tf.mul(tf.sub(tf.sub(dhat, average), along), column(tf, rstd))
-  return [dx, tf.sum(tf.mul(dy, hat), 0), tf.sum(dy, 0)]
+  return [dx, sumRows(call, tf.mul(dy, hat)), sumRows(call, dy)]
 }
 
 export const gelu: Kernel<'gelu'> = ({ tf, arg }) => [geluOf(tf, arg(0))]
@@ -49,9 +50,9 @@ export const silu_gate_grad: Kernel<'silu_gate_grad'> = ({ tf, arg }) => {
 
 export const layer_scale: Kernel<'layer_scale'> = ({ tf, arg }) => [tf.mul(arg(0), arg(1))]
 
-export const layer_scale_grad: Kernel<'layer_scale_grad'> = ({ tf, arg }) => [
-  tf.mul(arg(0), arg(2)),
-  tf.sum(tf.mul(arg(0), arg(1)), 0),
+export const layer_scale_grad: Kernel<'layer_scale_grad'> = (call) => [
+  call.tf.mul(call.arg(0), call.arg(2)),
+  sumRows(call, call.tf.mul(call.arg(0), call.arg(1))),
 ]
 
 export const l2_normalize: Kernel<'l2_normalize'> = ({ tf, arg }, { eps }) => [

@@ -1,4 +1,4 @@
-import { type Call, type Kernel, product, rowMask, type Tensor } from '../call.js'
+import { type Call, type Kernel, product, rowMask, sumRows, type Tensor } from '../call.js'
 import { geluOf, geluSlope } from '../math.js'
 
 export const linear: Kernel<'linear'> = (call, { activation }) => {
@@ -34,5 +34,5 @@ export const batch_matmul: Kernel<'batch_matmul'> = (call, { transA, transB, sca
 export const sum_rows: Kernel<'sum_rows'> = (call) => {
   const x = call.arg(0)
   const mask = rowMask(call, x.shape[0]!, call.maybe(1))
-  return [call.tf.sum(mask === null ? x : call.tf.mul(x, mask), 0)]
+  return [sumRows(call, mask === null ? x : call.tf.mul(x, mask))]
 }

@@ -7,6 +7,7 @@ import {
   placed,
   rowMask,
   rowsOf,
+  sumRows,
   type Tensor,
   type Tf,
 } from '../call.js'
@@ -152,7 +153,7 @@ export const residual_add_grad: Kernel<'residual_add_grad'> = (call, { scales, s
   if (kept !== null) g = gathered(call, dy, kept, full!, segments!, scales)
   if (factors !== null) g = tf.mul(g, perRow(tf, factors, full!))
   if (gamma === null) return [tf.clone(g)]
-  return [tf.mul(g, gamma), tf.sum(tf.mul(g, branch!), 0)]
+  return [tf.mul(g, gamma), sumRows(call, tf.mul(g, branch!))]
 }
 
 function gathered(
