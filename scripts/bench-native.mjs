@@ -5,6 +5,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
+  cacheOf,
   common,
   compileUnits,
   findCompiler,
@@ -31,10 +32,10 @@ const units = [
     flags: [...flags, ...own, `-DDINO_ISA=${isa}`],
   })),
 ]
-const out = join(root, 'dist/native-bench')
+const out = cacheOf(root, 'bench')
 mkdirSync(out, { recursive: true })
 const headers = headersOf(root)
-const library = await compileUnits(compiler, unitsOf(root), join(root, 'dist/.native-objects'), headers)
+const library = await compileUnits(compiler, unitsOf(root), cacheOf(root, 'objects'), headers)
 const objects = await compileUnits(compiler, units, out, headers)
 const binary = join(out, 'native-bench')
 await link(compiler, [...objects, ...library], binary)

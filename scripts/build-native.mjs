@@ -72,6 +72,9 @@ export function headersOf(root, part = 'src') {
   return files.map((file) => readFileSync(file, 'utf8')).join('\0')
 }
 
+/** Where objects wait for the next build: outside dist/, which is packed. */
+export const cacheOf = (root, part) => join(root, 'node_modules/.cache/dinoc-native', part)
+
 const hash = (...parts) => createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 20)
 
 function execute(command, args) {
@@ -156,7 +159,7 @@ export async function buildNative({ root }) {
   if (existsSync(addon) && existsSync(infoFile) && JSON.parse(readFileSync(infoFile, 'utf8')).key === key)
     return true
   try {
-    const objects = join(root, 'dist/.native-objects')
+    const objects = cacheOf(root, 'objects')
     const paths = await compileUnits(compiler, units, objects, headers)
     const shared =
       process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-Wl,-z,now']

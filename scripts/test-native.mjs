@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   buildNative,
+  cacheOf,
   common,
   compileUnits,
   findCompiler,
@@ -46,7 +47,7 @@ if (compiler === null || !(await buildNative({ root }))) {
 register('../test/support/typescript-hooks.mjs', import.meta.url)
 const { recordTrials } = await import('../test/devices/native-record.ts')
 const addon = createRequire(import.meta.url)(join(root, 'dist/runtime/devices/native/dinoc.node'))
-const out = join(root, 'dist/native-test')
+const out = cacheOf(root, 'test')
 mkdirSync(out, { recursive: true })
 const cases = join(out, 'cases.bin')
 writeFileSync(cases, new Uint8Array(recordTrials(addon).buffer))

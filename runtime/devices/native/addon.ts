@@ -89,7 +89,7 @@ export function chooseInstructionSet(addon: Addon): {
   const supported = sets.filter(([, , here]) => here).map(([name]) => name)
   const index = forced ? sets.findIndex(([name]) => name === forced) : sets.findIndex(([, , here]) => here)
   const found = sets[index]
-  if (!found || !found[2])
+  if (!found?.[2])
     throw unavailable(
       `DINO_NATIVE_ISA asks for \`${forced}\`, and this machine has ${supported.join(', ')}`,
       'unset DINO_NATIVE_ISA',
