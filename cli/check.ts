@@ -53,6 +53,8 @@ function check(files: readonly string[], options: Options): number {
     process.stdout.write(
       diagnostics.length > 0 ? `\n${summary(diagnostics)}\n` : `${files.join(', ')}: no faults\n`,
     )
+  // a file that is not there is a mistake in the command, not in a file
+  if (diagnostics.some((d) => d.code === 'DINO0220')) return exit.usage
   if (hasErrors(diagnostics)) return exit.findings
   return options.denyWarnings && diagnostics.some((d) => d.severity === 'warning') ? exit.findings : exit.good
 }

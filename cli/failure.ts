@@ -28,9 +28,10 @@ export function reportFailure(error: unknown, args: readonly string[]): number {
     const [, message, meant] = /^(?:error: )?([^\n]*)(?:\n\(Did you mean (?:one of )?(.*)\?\))?/s.exec(
       error.message,
     )!
+    const command = args[0]?.startsWith('-') || error.code === 'commander.unknownCommand' ? '' : `${args[0]} `
     reportUsage(
       message!.replaceAll("'", '`'),
-      meant ? [`did you mean ${meant}?`] : ['dinoc --help lists what there is'],
+      meant ? [`did you mean ${meant}?`] : [`dinoc ${command}--help lists what there is`],
     )
     return exit.usage
   }
