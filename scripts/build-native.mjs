@@ -143,7 +143,12 @@ export async function buildNative({ root }) {
   }
 
   const compiler = findCompiler()
-  if (compiler === null) return without('no C++ compiler (g++, clang++ or c++) was found')
+  if (compiler === null)
+    return without(
+      process.env.CXX
+        ? `the compiler that CXX names, ${process.env.CXX}, does not answer`
+        : 'no C++ compiler (g++, clang++ or c++) was found',
+    )
   if (process.platform === 'win32') return without('it is not built on Windows yet')
   const started = Date.now()
   const include = createRequire(import.meta.url)('node-api-headers').include_dir

@@ -1,5 +1,5 @@
 // The native library's own tests, without Node around them and under sanitizers:
-//   node scripts/test-native.mjs [address] [thread] [none]        (default: address thread)
+//   node scripts/test-native.mjs [address] [thread] [none]        (default: all three)
 // Records every kernel's cases from the oracle, builds runtime/devices/native/test with each sanitizer, runs it.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
@@ -52,9 +52,21 @@ mkdirSync(out, { recursive: true })
 const cases = join(out, 'cases.bin')
 writeFileSync(cases, new Uint8Array(recordTrials(addon).buffer))
 
+/**
+ * Functions that objects of several instruction sets would share, and the linker then take from any of them: code for
+ * one machine would run on another. Null where there is no `nm` to ask.
+ */
+function sharedSymbols(objects) {
+  const kernels = objects.filter((path) => /-(avx512|avx2|portable)-[0-9a-f]+\.o$/.test(path))
+  const listed = spawnSync('nm', ['-C', ...kernels], { encoding: 'utf8', maxBuffer: 1 << 26 })
+  if (listed.status !== 0) return null
+  const weak = listed.stdout.split('\n').filter((line) => / [WV] /.test(line))
+  return weak.filter((line) => !/ dino::(avx512|avx2|portable)::/.test(line))
+}
+
 let passed = 0
 let failed = 0
-for (const name of wanted.length > 0 ? wanted : ['address', 'thread']) {
+for (const name of wanted.length > 0 ? wanted : ['none', 'address', 'thread']) {
   const flags = sanitizers[name]
   const extra =
     name === 'none'
@@ -74,6 +86,8 @@ for (const name of wanted.length > 0 ? wanted : ['address', 'thread']) {
       `${headersOf(root)}${headersOf(root, 'test')}`,
     )
     await link(compiler, [...flags, ...objects], binary)
+    const shared = name === 'none' ? sharedSymbols(objects) : null
+    if (shared && shared.length > 0) throw new Error(`kernels share symbols:\n${shared.join('\n')}`)
     const built = Date.now()
     const run = spawnSync(binary, [cases], {
       stdio: 'inherit',
