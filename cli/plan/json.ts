@@ -30,15 +30,24 @@ function phaseJson(phase: PhaseCost): object {
     steps: phase.steps,
     epochs: phase.epochs,
     imagesSeen: phase.imagesSeen,
-    modelFlopsPerImage: phase.modelFlopsPerImage,
+    modelFlopsPerImage: Math.round(phase.modelFlopsPerImage),
     executedFlopsPerStep: phase.executedFlopsPerStep,
-    perRank: phase.perRank,
+    perRank: {
+      ...phase.perRank,
+      // A rank's share of an odd number of bytes is no whole number; scripts want one.
+      peakBytes: Math.ceil(phase.perRank.peakBytes),
+      stateBytes: Math.ceil(phase.perRank.stateBytes),
+      collectiveBytesPerStep: Math.ceil(phase.perRank.collectiveBytesPerStep),
+    },
     ranks: phase.ranks,
     // Beyond the contract: parts of the figures above.
     tokensPerImage: phase.tokensPerImage,
     microSteps: phase.microSteps,
     modelFlopsByPart: phase.modelFlops,
-    maskedRows: phase.maskedRows,
+    maskedRows: phase.maskedRows && {
+      expected: Math.min(Math.round(phase.maskedRows.expected), phase.maskedRows.bound),
+      bound: phase.maskedRows.bound,
+    },
     memory: phase.memory,
     communication: phase.communication,
     schedules: phase.schedules,

@@ -23,7 +23,9 @@ export function overBudget(
   const said = memoryBudget(experiment)
   const budget = said ?? deviceBytes
   if (budget === null || missingPasses(experiment).length > 0) return []
-  const path = experiment.optimize.memoryBudget === null ? 'hardware.memory' : 'optimize.memory_budget'
+  // The budget defaults to the hardware's memory, so the place where it was set tells which of the two it is.
+  const own = spanAt(experiment, 'optimize.memory_budget') !== null
+  const path = own ? 'optimize.memory_budget' : 'hardware.memory'
   const at = said === null ? null : spanAt(experiment, path)
   return cost.phases
     .filter((phase) => phase.perRank.peakBytes > budget)
