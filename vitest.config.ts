@@ -6,6 +6,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
+    maxWorkers: 2,
     // Worker threads (data loaders) run the sources too.
     execArgv: ['--import', new URL('./test/support/typescript-workers.mjs', import.meta.url).href],
   },
