@@ -1,11 +1,11 @@
 import type { IToken } from 'chevrotain'
 import { diagnose } from '../diagnostics/catalogue.js'
 import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
-import { isVirtual } from './braces.js'
 import type { Extent, Tokens } from './layout.js'
 import type { LexicalFault } from './lexer.js'
 import { after, tokenSpan } from './spans.js'
 import * as t from './tokens.js'
+import { isVirtual } from './virtual.js'
 
 /** A brace that indentation has found to be one too many, as a fault of the statement in which it stands. */
 export function braceTooMany(token: IToken, file: string): LexicalFault {

@@ -78,7 +78,7 @@ export function explain(refused: Refused): Diagnostic {
       },
       kind === 'drop' ? { help: ['name the block or field, for example `drop loss.koleo`'] } : {},
     )
-  return leftOver(refused, found, previous)
+  return leftOver(refused, found)
 }
 
 function importFault({ error, tokens, extent }: Refused, found: Found): Diagnostic {
@@ -217,7 +217,7 @@ function headerFault({ tokens, extent }: Refused, found: Found, previous: IToken
 }
 
 /** A statement was complete, and something followed on its line. */
-function leftOver({ kind, tokens, extent }: Refused, found: Found, previous: IToken | null): Diagnostic {
+function leftOver({ kind, tokens, extent }: Refused, found: Found): Diagnostic {
   const { token, span, shown } = found
   if (comparisons.has(token.tokenType)) return diagnose('DINO0116', span, { operator: token.image })
   if (beginsValue(token) && !found.ended) {

@@ -3,17 +3,19 @@ import { diagnose } from '../diagnostics/catalogue.js'
 import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
 import type { Assignment, Block, Comment, Drop, Import, Item, Param, SourceFile, Statement } from './ast.js'
 import { braceTooMany, notClosed, openerBelow, openerMissing } from './brace-faults.js'
-import { balance, isVirtual } from './braces.js'
+import { balance } from './braces.js'
 import { explain } from './faults.js'
 import { guess, guessHeader, poison } from './guess.js'
 import { type Extent, extent, isOpener, onNewLine, startsStatement, type Tokens } from './layout.js'
 import { type LexicalFault, lex } from './lexer.js'
 import { conditionInValue, settleCondition } from './nested.js'
 import { isHarmless, PendingFaults } from './pending-faults.js'
+import { isUnclosedText, linesOfUnpairedQuotes } from './quotes.js'
 import type { StatementKind } from './refused.js'
 import { join, tokenSpan } from './spans.js'
 import { type Header, StatementParser } from './statement-parser.js'
 import * as t from './tokens.js'
+import { isVirtual } from './virtual.js'
 
 export interface Parsed {
   readonly file: SourceFile
@@ -34,7 +36,7 @@ const grammar = new StatementParser()
 export function parse(text: string, file: string): Parsed {
   const { tokens, comments, faults } = lex(text, file)
   const whole = wholeSpan(text, file)
-  const balanced = balance([...tokens, endOfFile(whole)])
+  const balanced = balance([...tokens, endOfFile(whole)], faults)
   const confused = linesOfUnpairedQuotes(tokens, faults)
   const all = [
     ...faults.filter((f) => isUnclosedText(f.diagnostic) || !confused.has(f.span.startLine)),
@@ -59,8 +61,6 @@ export function parse(text: string, file: string): Parsed {
       .sort((a, b) => a.primary!.span.start - b.primary!.span.start),
   }
 }
-
-const isUnclosedText = (diagnostic: Diagnostic) => diagnostic.code === 'DINO0002'
 
 interface Body {
   readonly statements: readonly (Item | Statement)[]
@@ -441,28 +441,6 @@ function read(kind: Exclude<StatementKind, 'header'>): Import | Param | Drop | A
 
 function blockBody(body: Body): Statement[] {
   return body.statements.filter((s): s is Statement => s.kind !== 'import' && s.kind !== 'param')
-}
-
-const beforeText: ReadonlySet<unknown> = new Set([t.Equals, t.LParen, t.LSquare, t.Comma, t.Colon])
-const behindText: ReadonlySet<unknown> = new Set([t.Comma, t.RParen, t.RSquare, t.RCurly, t.LCurly])
-
-/**
- * Lines on which a quote too many has turned texts inside out: what else seems wrong there is only that. A text shows
- * it by what stands before or behind it.
- */
-function linesOfUnpairedQuotes(tokens: Tokens, faults: readonly LexicalFault[]): ReadonlySet<number> {
-  const unclosed = new Set(faults.filter((f) => isUnclosedText(f.diagnostic)).map((f) => f.span.startLine))
-  const confused = new Set<number>()
-  if (unclosed.size === 0) return confused
-  tokens.forEach((token, i) => {
-    if (token.tokenType !== t.TextLiteral || !unclosed.has(token.startLine!)) return
-    const previous = tokens[i - 1]
-    const next = tokens[i + 1]
-    const fitsBefore = previous && (beforeText.has(previous.tokenType) || previous.image === 'from')
-    const fitsBehind = !next || next.startLine! > token.endLine! || behindText.has(next.tokenType)
-    if (!fitsBefore || !fitsBehind) confused.add(token.startLine!)
-  })
-  return confused
 }
 
 function wholeSpan(text: string, file: string): Span {

@@ -1,8 +1,8 @@
 import type { IToken } from 'chevrotain'
-import { isVirtual } from './braces.js'
 import { onNewLine, type Tokens } from './layout.js'
 import type { LexicalFault } from './lexer.js'
 import * as t from './tokens.js'
+import { isVirtual } from './virtual.js'
 
 /** The faults of one statement: that of its characters wins over one of its grammar, which wins over one of its braces. */
 export interface Taken {

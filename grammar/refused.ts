@@ -1,9 +1,9 @@
 import type { IRecognitionException, IToken } from 'chevrotain'
 import type { Span } from '../diagnostics/diagnostic.js'
-import { isVirtual } from './braces.js'
 import { type Extent, isCloser, isOpener, isWord, onNewLine, type Tokens } from './layout.js'
 import { after, tokenSpan } from './spans.js'
 import * as t from './tokens.js'
+import { isVirtual } from './virtual.js'
 
 export type StatementKind = 'import' | 'param' | 'drop' | 'header' | 'assignment'
 

@@ -39,7 +39,7 @@ const quantity = fc
     fc.constantFrom('', ' img', ' px', 'px', '%', ' %', ' steps', '  epochs', 'GiB', ' foo', 'x'),
   )
   .map(([n, unit]) => (/[kMG]$/.test(n) && /^[a-zG]/.test(unit) ? `${n} ${unit}` : n + unit))
-const text = fc.constantFrom('""', '"a b"', '"${root}/x"', '"\\"\\\\\\n\\$"', '"// no comment"') // biome-ignore lint/suspicious/noTemplateCurlyInString: dino's own insertions
+const text = fc.constantFrom('""', '"a b"', '"${root}/x"', '"\\"\\\\\\n\\$"', '"// no comment"')
 
 const { value, condition } = fc.letrec<{ value: string; condition: string; argument: string }>((tie) => ({
   value: fc.oneof(
