@@ -95,7 +95,18 @@ async function evaluate(file: string, options: Options): Promise<number> {
         process.stderr.write(`${json ? '' : colors.dim(`${variant} seed ${seed}: `)}${text}\n`)
       },
     )
-    await printResults(picked, options.runs, json)
+    // What stands in the directory of a refused run belongs to other settings.
+    const refused = new Set(
+      jobs.filter((_, index) => outcomes[index]?.failure !== null).map(({ spec }) => keyOf(spec)),
+    )
+    const measured = picked.map((one) => ({
+      ...one,
+      seeds: one.seeds.filter((seed) => {
+        const { name, variant } = one.variant.resolved
+        return !refused.has(keyOf({ experiment: name, variant, seed }))
+      }),
+    }))
+    await printResults(measured, options.runs, json)
     if (!json)
       printUnfinished(
         jobs.map(({ spec }) => `${spec.variant} seed ${spec.seed}`),
@@ -107,6 +118,14 @@ async function evaluate(file: string, options: Options): Promise<number> {
     stop.close()
     for (const lock of locks) lock.release()
   }
+}
+
+function keyOf(run: {
+  readonly experiment: string
+  readonly variant: string
+  readonly seed: number
+}): string {
+  return JSON.stringify([run.experiment, run.variant, run.seed])
 }
 
 /** Runs that are not at their end stay out of the table: their numbers belong to another step. */
