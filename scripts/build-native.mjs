@@ -51,7 +51,7 @@ const listed = (dir, ending) =>
 export function unitsOf(root, extra = optimized) {
   const src = join(root, 'runtime/devices/native/src')
   const x86 = process.arch === 'x64' ? ['-DDINO_X86'] : []
-  const core = listed(src, '.cc')
+  const core = [...listed(src, '.cc'), join(src, 'augment/scratch.cc')]
     .filter((file) => basename(file) !== 'addon.cc')
     .map((file) => ({ file, name: `${basename(file, '.cc')}.o`, flags: [...common, ...extra, ...x86] }))
   const kernels = setsOf(process.arch).flatMap(([isa, flags]) =>
@@ -61,14 +61,27 @@ export function unitsOf(root, extra = optimized) {
       flags: [...common, ...extra, ...flags, `-DDINO_ISA=${isa}`],
     })),
   )
+  // Rounded as the TypeScript of runtime/data rounds: no multiply-add in one.
+  const augment = setsOf(process.arch).flatMap(([isa, flags]) =>
+    listed(join(src, 'augment'), '.cc')
+      .filter((file) => basename(file) !== 'scratch.cc')
+      .map((file) => ({
+        file,
+        name: `${basename(file, '.cc')}-${isa}.o`,
+        flags: [...common, ...extra, ...flags, '-ffp-contract=off', `-DDINO_ISA=${isa}`],
+      })),
+  )
   // The largest first, so that two jobs end together.
-  return [...kernels, ...core]
+  return [...kernels, ...augment, ...core]
 }
 
 /** Contents of all headers of src (or test): part of the key of every object. */
 export function headersOf(root, part = 'src') {
   const dir = join(root, 'runtime/devices/native', part)
-  const files = [...listed(dir, '.h'), ...(part === 'src' ? listed(join(dir, 'kernels'), '.h') : [])]
+  const files = [
+    ...listed(dir, '.h'),
+    ...(part === 'src' ? ['kernels', 'augment'].flatMap((folder) => listed(join(dir, folder), '.h')) : []),
+  ]
   return files.map((file) => readFileSync(file, 'utf8')).join('\0')
 }
 
