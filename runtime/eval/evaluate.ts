@@ -93,7 +93,7 @@ export async function evaluate(
       images: side.images,
       progress: (done) => context.progress(before + done, of),
     })
-    const values = found?.['cls']
+    const values = found?.cls
     return values === undefined
       ? null
       : { features: values, width: values.length / side.images.length, labels: side.labels }
