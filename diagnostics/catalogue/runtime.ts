@@ -19,7 +19,7 @@ export const runtime = {
   ),
   DINO1004: entry<{ source: string; path: string; reason: string }>(
     'error',
-    'a label table or image list cannot be read',
+    'a folder, label table or image list cannot be read',
     (a) => `source \`${a.source}\`: cannot read ${a.path}: ${a.reason}`,
   ),
   DINO1005: entry<{ source: string; path: string; column: string }>(

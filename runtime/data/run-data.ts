@@ -5,10 +5,9 @@ import type { DataReference, RunSpec } from '../../compiler/plan/run-spec.js'
 import { diagnose } from '../../diagnostics/catalogue.js'
 import { type Diagnostic, DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { HostTensor } from '../devices/device.js'
-import { placeOf } from '../provenance.js'
 import type { PhaseSpan } from '../timeline.js'
+import { parseColour } from './background.js'
 import { type Dataset, imageCount, locate, openDataset, type Selection, select } from './dataset.js'
-import { parseColour } from './decode.js'
 import { type EvaluationImages, openEvaluationImages } from './evaluation-images.js'
 import { defaultCacheDirectory, trainingIdentity } from './identity.js'
 import { allocateImageCache, type ImageCacheMemory } from './image-cache.js'
@@ -68,10 +67,10 @@ export async function openRunData(options: DataOptions): Promise<OpenData> {
     seed: spec.seed,
     augment: spec.augment,
     channels: spec.channels,
-    sources: dataset.sources.map(({ source, root, channels, background, packed }) => ({
+    sources: dataset.sources.map(({ root, channels, background, packed }) => ({
       root,
       packed,
-      decoding: { channels, background: backgroundOf(spec, source, background) },
+      decoding: { channels, background: parseColour(background)! },
     })),
     cache: await imageCache(dataset, selection, spec.channels, budget),
   }
@@ -119,18 +118,6 @@ export async function openRunData(options: DataOptions): Promise<OpenData> {
 /** A thread renders several hundred views of 64 px a second: enough beside four threads of a device. */
 export function defaultLoaders(): number {
   return Math.max(1, Math.min(8, Math.floor(availableParallelism() / 4)))
-}
-
-function backgroundOf(spec: RunSpec, source: string, text: string | null): readonly [number, number, number] {
-  const colour = parseColour(text)
-  if (colour) return colour
-  throw new DiagnosticError([
-    diagnose('DINO1021', placeOf(spec.provenance, `sources.${source}.background`), {
-      source,
-      setting: `background = ${text}`,
-      accepts: '`white`, `black` or "#rrggbb"',
-    }),
-  ])
 }
 
 const sampled = 16
