@@ -11,9 +11,10 @@ import { type Dataset, imageCount, locate, openDataset, type Selection, select }
 import { type EvaluationImages, openEvaluationImages } from './evaluation-images.js'
 import { defaultCacheDirectory, trainingIdentity } from './identity.js'
 import { allocateImageCache, type ImageCacheMemory } from './image-cache.js'
-import { type CorruptImages, openLoader } from './loader.js'
+import { openLoader } from './loader.js'
 import { openPool } from './pool.js'
 import type { RenderSetup } from './render.js'
+import { noneUnreadable } from './unreadable.js'
 
 /** All that a run reads from its sources, behind one door; closing it ends the loader threads. */
 export interface OpenData {
@@ -75,7 +76,7 @@ export async function openRunData(options: DataOptions): Promise<OpenData> {
     cache: await imageCache(dataset, selection, spec.channels, budget),
   }
   const pool = openPool(setup, threads)
-  const corrupt: CorruptImages = { reasons: new Map(), named: new Set() }
+  const unreadable = noneUnreadable()
   const sets = new Map<string, Promise<EvaluationImages>>()
   return {
     identity,
@@ -87,7 +88,7 @@ export async function openRunData(options: DataOptions): Promise<OpenData> {
         plan: options.plan(span),
         dataset,
         selection,
-        corrupt,
+        unreadable,
         pool,
         startStep: step,
         tasksPerBatch: 2 * threads,
@@ -105,12 +106,13 @@ export async function openRunData(options: DataOptions): Promise<OpenData> {
       const key = JSON.stringify(wanted)
       const known = sets.get(key)
       if (known) return known
-      const context = { dataset, channels: spec.channels, pool, corrupt, cacheDirectory, log }
+      const { channels, provenance } = spec
+      const context = { dataset, channels, provenance, pool, unreadable, cacheDirectory, log }
       const opened = openEvaluationImages(context, select(dataset, wanted))
       sets.set(key, opened)
       return opened
     },
-    corruptImages: () => corrupt.reasons.size,
+    corruptImages: () => unreadable.reasons.size,
     close: () => pool.close(),
   }
 }
