@@ -217,14 +217,15 @@ function sameCommand(): string {
   return ['dinoc', ...quoted].join(' ')
 }
 
-/** A report that cannot be made takes nothing from the runs. */
+/** A report that cannot be made takes nothing from the runs. Where none began, they have said why: no word of a report. */
 async function reportOf(directory: string, order: readonly string[], view: RunView): Promise<string | null> {
   try {
     const { writeReport } = await import('./report.js')
     return await writeReport(directory, order)
   } catch (error) {
     if (!(error instanceof DiagnosticError)) throw error
-    for (const diagnostic of error.diagnostics) view.diagnostic(diagnostic, 'report')
+    for (const diagnostic of error.diagnostics)
+      if (diagnostic.code !== 'DINO1070') view.diagnostic(diagnostic, 'report')
     return null
   }
 }
