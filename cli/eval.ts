@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import pc from 'picocolors'
+import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { openRunDevice } from '../runtime/devices/registry.js'
 import type { EvaluationLine, RunOutcome } from '../runtime/events.js'
 import { acquireLock } from '../runtime/lock.js'
@@ -13,6 +14,7 @@ import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { printResults } from './results.js'
 import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
 import { stopOnSignals } from './stop.js'
+import { diagnosticOf, imageReports } from './terminal/image-reports.js'
 
 interface Options extends DeviceFlags {
   readonly set?: string[]
@@ -69,6 +71,9 @@ async function evaluate(file: string, options: Options): Promise<number> {
     for (const name of new Set(jobs.map((job) => job.spec.experiment)))
       if (existsSync(experimentDirectory(options.runs, name)))
         locks.push(await acquireLock(lockPath(options.runs, name)))
+    const reports = imageReports()
+    const render = (diagnostic: Diagnostic): string =>
+      renderDiagnostics([diagnostic], process.stderr, { format: json ? 'json' : 'human' })
     const outcomes = await executeJobs(
       jobs,
       settings,
@@ -82,17 +87,13 @@ async function evaluate(file: string, options: Options): Promise<number> {
             `${JSON.stringify({ formatVersion: 1, experiment, variant, seed, ...event.line })}\n`,
           )
         if (event.type === 'evaluation') told.set(index, [...(told.get(index) ?? []), event.line])
-        const diagnostic =
-          event.type === 'diagnostic'
-            ? event.diagnostic
-            : event.type === 'done'
-              ? event.outcome.failure
-              : null
-        if (diagnostic === null) return
-        const text = renderDiagnostics([diagnostic], process.stderr, {
-          format: json ? 'json' : 'human',
-        }).trimEnd()
-        process.stderr.write(`${json ? '' : colors.dim(`${variant} seed ${seed}: `)}${text}\n`)
+        if (json) {
+          const diagnostic = diagnosticOf(event)
+          if (diagnostic !== null) process.stderr.write(render(diagnostic))
+          return
+        }
+        for (const diagnostic of reports(event, '--json'))
+          process.stderr.write(`${colors.dim(`${variant} seed ${seed}: `)}${render(diagnostic)}`)
       },
     )
     // What stands in the directory of a refused run belongs to other settings.

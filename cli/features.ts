@@ -16,6 +16,7 @@ import { addFileOptions, addFormatOption, fileOptions, formatOption } from './op
 import { reportDiagnostics } from './print.js'
 import { addDeviceOptions, countOption, type DeviceFlags } from './run-options.js'
 import { grouped } from './terminal/figures.js'
+import { imageReports } from './terminal/image-reports.js'
 import { UsageError } from './usage-error.js'
 
 interface Options extends DeviceFlags {
@@ -83,6 +84,7 @@ async function features(file: string, options: Options): Promise<number> {
       targetOf(device),
     )
     const told: Diagnostic[] = []
+    const reports = imageReports()
     const loaders =
       options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1)
     const settings: Settings = {
@@ -92,7 +94,8 @@ async function features(file: string, options: Options): Promise<number> {
         openRunData({ spec, plan: (span) => plans[span.phase.plan]!, log, threads: loaders }),
       stopping: () => false,
       emit: (event) => {
-        if (event.type === 'diagnostic') told.push(event.diagnostic)
+        if (!json) told.push(...reports(event, '--json'))
+        else if (event.type === 'diagnostic') told.push(event.diagnostic)
       },
     }
     const { of, resolution, test } = order.evaluation

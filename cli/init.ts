@@ -2,10 +2,13 @@ import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { basename, relative } from 'node:path'
 import type { Command } from 'commander'
 import sharp from 'sharp'
+import { resolve } from '../compiler/resolve/resolve.js'
+import { DiagnosticError } from '../diagnostics/diagnostic.js'
 import { parse } from '../grammar/parser.js'
 import { format } from '../grammar/printer.js'
 import { findImages } from '../runtime/data/folder.js'
 import { exit } from './exit.js'
+import { surveyOf } from './plan/data-at-hand.js'
 import { UsageError } from './usage-error.js'
 
 export function define(command: Command): void {
@@ -40,6 +43,7 @@ async function run(given: string | undefined, folder: string | undefined): Promi
     throw new UsageError(`${file} exists already, and is left as it is`, ['dinoc init ANOTHER_NAME'])
   const facts = folder === undefined ? null : await lookAt(folder)
   const text = experimentText(name, facts)
+  if (facts !== null) refuseFaults(file, text)
   writeFileSync(file, text, { flag: 'wx' })
   const seen =
     facts === null ? '' : `: ${facts.images} images${facts.classes > 1 ? ` of ${facts.classes} classes` : ''}`
@@ -53,6 +57,15 @@ async function run(given: string | undefined, folder: string | undefined): Promi
     ].join('\n'),
   )
   return exit.good
+}
+
+/** Faults of the folder that `run` would end with, found before a file that names it is written. */
+function refuseFaults(file: string, text: string): void {
+  const host = { read: (path: string) => (path === file ? text : null) }
+  const { experiments } = resolve(file, host, { set: [], params: {}, env: {} })
+  const faults = experiments.flatMap(({ variants }) => surveyOf(variants[0]!.resolved).faults)
+  // Their places are in a file that does not exist yet.
+  if (faults.length > 0) throw new DiagnosticError(faults.map((fault) => ({ ...fault, primary: null })))
 }
 
 /** A word that may name an experiment; one that the user gave is taken as it is or refused. */

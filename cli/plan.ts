@@ -5,12 +5,12 @@ import type { ResolvedFamily } from '../compiler/resolve/resolve.js'
 import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
 import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { dataAtHand } from './plan/data-at-hand.js'
 import { emit, emitStages } from './plan/emit.js'
 import { explain } from './plan/explain.js'
 import { planJson } from './plan/json.js'
 import type { PlannedFamily, PlannedVariant } from './plan/planned.js'
 import { planText } from './plan/text.js'
-import { trainingImages } from './plan/training-images.js'
 import { columnsOf, reportDiagnostics, usesColor } from './print.js'
 import { resolveFile } from './resolve-file.js'
 import { UsageError } from './usage-error.js'
@@ -83,13 +83,18 @@ function planFamily({ name, variants }: ResolvedFamily): PlannedFamily {
 }
 
 function planOne(resolved: ResolvedExperiment): PlannedVariant {
-  const images = trainingImages(resolved)
-  const cost = planVariant(resolved, embeddedTarget, images)
+  const data = dataAtHand(resolved)
+  const cost = planVariant(resolved, embeddedTarget, data.trainingImages)
   return {
     resolved,
     aliasOf: null,
     cost,
-    trainingImages: images,
-    findings: [...jumps(resolved, cost), ...overBudget(resolved, cost, null), ...missingPasses(resolved)],
+    trainingImages: data.trainingImages,
+    findings: [
+      ...data.findings,
+      ...jumps(resolved, cost),
+      ...overBudget(resolved, cost, null),
+      ...missingPasses(resolved),
+    ],
   }
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { WriteStream } from 'node:tty'
 import pc from 'picocolors'
+import { commandLineText } from '../compiler/resolve/command-line.js'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { inOrder, summary } from '../diagnostics/order.js'
 import { packageRoot } from '../diagnostics/package-root.js'
@@ -21,8 +22,10 @@ export function columnsOf(stream: Partial<Pick<WriteStream, 'columns' | 'isTTY'>
   return stream.isTTY && stream.columns ? Math.max(40, Math.min(stream.columns, 120)) : 100
 }
 
-/** The text of a file that a diagnostic names: of the working directory, or a preset of the package. */
+/** The text of a file that a diagnostic names: of the working directory, a preset of the package, or an option. */
 export function sourceText(file: string): string | null {
+  const typed = commandLineText(file)
+  if (typed !== null) return typed
   for (const path of [file, ...(file.startsWith('std/') ? [join(packageRoot(), 'experiments', file)] : [])]) {
     try {
       return readFileSync(path, 'utf8')

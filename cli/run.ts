@@ -11,7 +11,7 @@ import type { RunOutcome } from '../runtime/events.js'
 import type { Job } from '../runtime/job.js'
 import { acquireLock, type Lock } from '../runtime/lock.js'
 import { preflight } from '../runtime/preflight.js'
-import { experimentDirectory, lockPath } from '../runtime/run-directory.js'
+import { experimentDirectory, lockPath, runFiles } from '../runtime/run-directory.js'
 import { smokeSpec } from '../runtime/smoke.js'
 import { type ExecutionSettings, executeJobs } from './execute.js'
 import { exit } from './exit.js'
@@ -21,6 +21,7 @@ import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { tableOf } from './results.js'
 import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
 import { stopOnSignals } from './stop.js'
+import { imageReports } from './terminal/image-reports.js'
 import { resultLines } from './terminal/result-lines.js'
 import { openJsonView, openLiveView, openPlainView, type RunView } from './terminal/run-view.js'
 
@@ -124,6 +125,7 @@ async function run(file: string, options: Options): Promise<number> {
         for (const lock of locks.values()) lock.release()
       },
     )
+    const reports = imageReports()
     const outcomes = await executeJobs(
       jobs,
       settings,
@@ -132,10 +134,13 @@ async function run(file: string, options: Options): Promise<number> {
       stop,
       (job, event) => {
         view.event(job, event)
-        const { variant, seed } = jobs[job]!.spec
-        if (event.type === 'diagnostic') view.diagnostic(event.diagnostic, `${variant} seed ${seed}`)
-        if (event.type === 'done' && event.outcome.failure !== null)
-          view.diagnostic(event.outcome.failure, `${variant} seed ${seed}`)
+        // As JSON every event has been printed, diagnostics included.
+        if (json) return
+        const { spec } = jobs[job]!
+        // The directory of a smoke test is gone when one would look there.
+        const names = options.smoke ? '--json' : runFiles(root, spec).log
+        for (const diagnostic of reports(event, names))
+          view.diagnostic(diagnostic, `${spec.variant} seed ${spec.seed}`)
       },
     )
     view.close()
@@ -212,14 +217,15 @@ function sameCommand(): string {
   return ['dinoc', ...quoted].join(' ')
 }
 
-/** A report that cannot be made takes nothing from the runs. */
+/** A report that cannot be made takes nothing from the runs. Where none began, they have said why: no word of a report. */
 async function reportOf(directory: string, order: readonly string[], view: RunView): Promise<string | null> {
   try {
     const { writeReport } = await import('./report.js')
     return await writeReport(directory, order)
   } catch (error) {
     if (!(error instanceof DiagnosticError)) throw error
-    for (const diagnostic of error.diagnostics) view.diagnostic(diagnostic, 'report')
+    for (const diagnostic of error.diagnostics)
+      if (diagnostic.code !== 'DINO1070') view.diagnostic(diagnostic, 'report')
     return null
   }
 }

@@ -1,17 +1,14 @@
 import type { RunSpec } from '../compiler/plan/run-spec.js'
-import { openDataset, select } from './data/dataset.js'
+import { DiagnosticError } from '../diagnostics/diagnostic.js'
+import { surveyData } from './data/survey.js'
 import { refuseUnsupported } from './eval/protocol.js'
 
 /**
- * What can be known to fail before anything is trained: evaluations that this version lacks, folders that are not
- * there, splits without images. Throws their diagnostics. Finds files, reads none.
+ * What can be known to fail before anything is trained: evaluations that this version lacks, and faults of the data
+ * that show without decoding it. Throws their diagnostics.
  */
 export function preflight(spec: RunSpec): void {
   refuseUnsupported(spec.evaluations)
-  const references = [
-    spec.data.train,
-    ...spec.evaluations.flatMap(({ protocol }) => [protocol.train, protocol.test]),
-  ].filter((reference) => reference !== null)
-  const dataset = openDataset(spec, references)
-  for (const reference of references) select(dataset, reference)
+  const { faults } = surveyData(spec)
+  if (faults.length > 0) throw new DiagnosticError(faults)
 }

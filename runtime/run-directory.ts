@@ -135,9 +135,9 @@ export async function claimDirectory(
   const earlier = join(experimentDirectory(runsRoot, spec.experiment), '.earlier')
   const diagnostics: Diagnostic[] = []
   let record = await readRecord(files)
-  // A process killed before its first record left nothing but a half-written one.
+  // What ended before its first record, killed or refused, left a half-written one or the log of why.
   const found = await fs.readdir(files.directory).catch(() => [])
-  const inhabited = found.some((name) => !name.endsWith('.tmp'))
+  const inhabited = found.some((name) => !name.endsWith('.tmp') && name !== 'log.jsonl')
   if (inhabited && record?.identity !== identity) {
     const other = record?.identity ?? 'unknown'
     const moved = await freeName(join(earlier, other))

@@ -9,7 +9,7 @@ export interface PlannedVariant {
   readonly cost: VariantCost
   /** Null: the training images are not at hand. */
   readonly trainingImages: number | null
-  /** What the figures have to say: jumps, memory over budget, passes that they lack. */
+  /** What data and figures have to say: what would end a run, jumps, memory over budget, passes that they lack. */
   readonly findings: readonly Diagnostic[]
 }
 

@@ -265,7 +265,7 @@ function layerText({ optimizer }: ResolvedExperiment, phase: PhaseCost): string 
 }
 
 function noteLines({ findings }: PlannedVariant, width: number): string[] {
-  const notes = findings.filter((d) => d.severity === 'note').map((d) => d.message)
+  const notes = findings.filter((d) => d.code === 'DINO0805').map((d) => d.message)
   return aligned(
     notes.flatMap((note, i) =>
       words(note, width - 25).map((line, j) => [i === 0 && j === 0 ? 'not in the figures' : '', line]),

@@ -117,10 +117,13 @@ export function phaseSchedules(experiment: ResolvedExperiment, index: number): R
   return schedules
 }
 
-function provenanceText(experiment: ResolvedExperiment): Record<string, string> {
+/** `a.dino:4:26-30`; `a.dino:4:26-6:3` where a value ends on a later line. */
+export function provenanceText(experiment: ResolvedExperiment): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(experiment.provenance).flatMap(([path, { at }]) =>
-      at === null ? [] : [[path, `${at.file}:${at.startLine}:${at.startColumn}`]],
-    ),
+    Object.entries(experiment.provenance).flatMap(([path, { at }]) => {
+      if (at === null) return []
+      const end = at.endLine === at.startLine ? at.endColumn : `${at.endLine}:${at.endColumn}`
+      return [[path, `${at.file}:${at.startLine}:${at.startColumn}-${end}`]]
+    }),
   )
 }

@@ -56,7 +56,7 @@ export interface RunSpec {
   readonly evaluations: readonly RunEvaluation[]
   readonly monitors: readonly Monitor[]
   readonly checkpoint: { readonly every: Time; readonly keep: number }
-  /** Dotted path to `file:line:column` of the value. */
+  /** Dotted path to the place of the value: `a.dino:4:26-30`, `a.dino:4:26-6:3` where it ends on a later line. */
   readonly provenance: Readonly<Record<string, string>>
 }
 

@@ -3,6 +3,7 @@ import { didYouMean } from '../../diagnostics/nearest.js'
 import type { Param, Value } from '../../grammar/ast.js'
 import { parse } from '../../grammar/parser.js'
 import { type QuantityType, quantityTypes } from '../../grammar/schema/types.js'
+import { paramFile, paramText } from './command-line.js'
 import { type Dims, type Dyn, describe, evaluate, type Scope } from './dyn.js'
 import type { Module } from './modules.js'
 import type { Report } from './report.js'
@@ -144,18 +145,14 @@ export function paramValues(options: ParamOptions, report: Report, texts: Map<st
 
   /** A value that came as plain characters, from the command line or the environment. */
   const ofOption = (name: string, given: string, type: string, scope: Scope, at?: Span): Dyn => {
-    const file = `--param ${name}=${given}`
-    if (at === undefined) texts.set(file, given)
-    const span = at ?? wholeSpan(file, given)
+    const file = paramFile(name, given)
+    const before = paramText(name, '').length
+    if (at === undefined) texts.set(file, paramText(name, given))
+    const span = at ?? lineSpan(file, before, before + given.length)
     if (type === 'path' || type === 'text') return { kind: 'text', text: given, span }
-    const value = parseValue(given, file)
+    const value = parseValue(given, file, before)
     if (value === null) {
-      report.give(
-        'DINO0427',
-        at ?? null,
-        { name, value: given },
-        { help: [`write a ${type}, as a file would`] },
-      )
+      report.give('DINO0427', span, { name, value: given }, { help: [`write a ${type}, as a file would`] })
       return { kind: 'bad', span }
     }
     const evaluated = evaluate(value, scope)
@@ -168,8 +165,12 @@ export function paramValues(options: ParamOptions, report: Report, texts: Map<st
     reportUnknown(modules: Iterable<Module>) {
       const all = [...modules]
       const names = new Set(all.flatMap((module) => [...module.params.keys()]))
-      for (const name of Object.keys(options.params))
-        if (!names.has(name)) report.give('DINO0221', null, { name }, { help: didYouMean(name, names) })
+      for (const [name, given] of Object.entries(options.params)) {
+        if (names.has(name)) continue
+        const file = paramFile(name, given)
+        texts.set(file, paramText(name, given))
+        report.give('DINO0221', lineSpan(file, 0, name.length), { name }, { help: didYouMean(name, names) })
+      }
     },
     /** Every param of the modules gets its value, so that faults are seen even where nothing uses it. */
     checkAll(modules: Iterable<Module>) {
@@ -183,13 +184,13 @@ export function paramValues(options: ParamOptions, report: Report, texts: Map<st
   }
 }
 
-/** A value written by itself; null where it does not parse. */
-export function parseValue(text: string, file: string): Value | null {
+/** A value written by itself, its spans as if `before` characters stood before it; null where it does not parse. */
+export function parseValue(text: string, file: string, before = 0): Value | null {
   const prefix = 'param x: text = '
   const parsed = parse(prefix + text, file)
   const [item] = parsed.file.items
   if (parsed.diagnostics.length > 0 || parsed.file.items.length !== 1 || item?.kind !== 'param') return null
-  return shifted(item.value, prefix.length)
+  return shifted(item.value, prefix.length - before)
 }
 
 /** A tree with every span moved back by a prefix that stood before it on its first line. */
@@ -215,16 +216,8 @@ export function shiftSpan(span: Span, by: number): Span {
   }
 }
 
-function wholeSpan(file: string, text: string): Span {
-  return {
-    file,
-    start: 0,
-    end: text.length,
-    startLine: 1,
-    startColumn: 1,
-    endLine: 1,
-    endColumn: text.length + 1,
-  }
+function lineSpan(file: string, start: number, end: number): Span {
+  return { file, start, end, startLine: 1, startColumn: start + 1, endLine: 1, endColumn: end + 1 }
 }
 
 function fits(value: Dyn, type: string): boolean {

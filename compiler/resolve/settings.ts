@@ -1,6 +1,7 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
 import { parse } from '../../grammar/parser.js'
 import { kindNamed } from '../../grammar/schema/vocabulary.js'
+import { settingFile } from './command-line.js'
 import { type Body, readBody } from './edits.js'
 import type { Module } from './modules.js'
 import { shifted, shiftSpan } from './params.js'
@@ -15,7 +16,7 @@ export function readSettings(
 ): Body | null {
   if (set.length === 0) return null
   const statements = set.flatMap((setting) => {
-    const name = `--set ${setting}`
+    const name = settingFile(setting)
     files.set(name, setting)
     const prefix = 'experiment set { '
     const parsed = parse(`${prefix}${setting} }`, name)

@@ -103,6 +103,11 @@ export const run = {
     'an evaluation was added to a finished run',
     (a) => `${a.evaluations}: added after training, so measured untrained and at the end only`,
   ),
+  DINO1049: entry<{ more: number; all: number }>(
+    'warning',
+    'more images cannot be read',
+    (a) => `${a.more} more ${a.more === 1 ? 'image' : 'images'} cannot be read: ${a.all} so far`,
+  ),
   DINO1052: entry<{ identity: string; directory: string }>(
     'note',
     'an earlier run of this identity was brought back',

@@ -19,7 +19,7 @@ export const runtime = {
   ),
   DINO1004: entry<{ source: string; path: string; reason: string }>(
     'error',
-    'a label table or image list cannot be read',
+    'a folder, label table or image list cannot be read',
     (a) => `source \`${a.source}\`: cannot read ${a.path}: ${a.reason}`,
   ),
   DINO1005: entry<{ source: string; path: string; column: string }>(
@@ -32,10 +32,10 @@ export const runtime = {
     'this kind of data cannot be read yet',
     (a) => `${a.what}: data of type \`${a.type}\` cannot be read by this version`,
   ),
-  DINO1007: entry<{ corrupt: number; read: number; percent: number }>(
+  DINO1007: entry<{ unreadable: number; read: number; what: string; percent: number }>(
     'error',
     'too many unreadable images',
-    (a) => `${a.corrupt} of ${a.read} images could not be read: more than ${a.percent} %`,
+    (a) => `${a.unreadable} of ${a.read} ${a.what} could not be read: more than ${a.percent} %`,
   ),
   DINO1008: entry<{ path: string; reason: string }>(
     'error',
@@ -114,6 +114,11 @@ export const runtime = {
     'warning',
     'an unreadable image was left out of an evaluation',
     (a) => `cannot read image ${a.path}: ${a.reason}; it is left out of the evaluation`,
+  ),
+  DINO1023: entry<{ path: string; reason: string }>(
+    'error',
+    'an image of an evaluation became unreadable during the run',
+    (a) => `${a.path} could be read when the run began and cannot any more: ${a.reason}`,
   ),
   DINO1070: entry<{ directory: string }>(
     'error',

@@ -28,7 +28,7 @@ export function renderHuman(diagnostic: Diagnostic, options: HumanOptions): stri
   for (const [index, group] of byFile(marks).entries()) {
     const first = group.find((mark) => mark.primary) ?? group[0]!
     lines.push(`${' '.repeat(gutter)}${paint.frame(index === 0 ? '-->' : ':::')} ${place(first.span)}`)
-    lines.push(...snippet(group, gutter, options, paint))
+    lines.push(...snippet(group, first.span, gutter, options, paint))
   }
   const aside = (kind: string, text: string) => {
     const [head, ...rest] = text.split('\n')
@@ -74,13 +74,21 @@ function byFile(marks: readonly Mark[]): Mark[][] {
 }
 
 /** The lines of one file that have marks, with `...` where lines between are left out. */
-function snippet(marks: readonly Mark[], gutter: number, options: HumanOptions, paint: Painter): string[] {
+function snippet(
+  marks: readonly Mark[],
+  shown: Span,
+  gutter: number,
+  options: HumanOptions,
+  paint: Painter,
+): string[] {
   const bar = `${' '.repeat(gutter + 1)}${paint.frame('|')}`
   const text = options.source(marks[0]!.span.file)
   const source = text?.split(/\r\n|\r|\n/)
   if (!source) {
+    // the place of the first mark stands above already
     const said = marks.filter((mark) => mark.message)
-    return [...said.map((mark) => `${bar} ${place(mark.span)}: ${mark.message}`), bar]
+    const where = (mark: Mark) => (mark.span === shown ? '' : `${place(mark.span)}: `)
+    return [...said.map((mark) => `${bar} ${where(mark)}${mark.message}`), bar]
   }
   const lines = [bar]
   const numbers = [...new Set(marks.map((mark) => mark.span.startLine))].sort((a, b) => a - b)

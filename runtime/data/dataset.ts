@@ -1,7 +1,8 @@
 import type { DataReference, RunSpec, Source } from '../../compiler/plan/run-spec.js'
 import { diagnose } from '../../diagnostics/catalogue.js'
-import { DiagnosticError } from '../../diagnostics/diagnostic.js'
+import { DiagnosticError, type Span } from '../../diagnostics/diagnostic.js'
 import { placeOf } from '../provenance.js'
+import { parseColour } from './background.js'
 import { readSource, type SourceManifest } from './manifest.js'
 import { sourceError } from './source.js'
 
@@ -26,35 +27,48 @@ type DataSpec = Pick<RunSpec, 'data' | 'provenance' | 'channels'>
 /** Finds the images of all sources that the references reach. DINO10xx where one cannot be read. */
 export function openDataset(spec: DataSpec, references: readonly DataReference[]): Dataset {
   const names = [...new Set(references.flatMap(sourceNames))]
-  const sources: SourceManifest[] = []
+  return numberThrough(names.map((name) => openSource(spec, name)))
+}
+
+export function numberThrough(sources: readonly SourceManifest[]): Dataset {
   const bases: number[] = []
   let count = 0
-  for (const name of names) {
-    const source: Source | undefined = spec.data.sources[name]
-    if (!source) throw new RangeError(`the run spec has no source ${name}`)
-    const place = (field: string) => placeOf(spec.provenance, `sources.${name}.${field}`)
-    const context = { name, spec: source, place }
-    if (source.channels !== 1 && source.channels !== 3)
-      throw sourceError(context, 'channels', 'DINO1021', {
-        source: name,
-        setting: `channels = ${source.channels}`,
-        accepts: '1 or 3',
-      })
-    if (source.channels !== spec.channels)
-      throw sourceError(context, 'channels', 'DINO1020', {
-        source: name,
-        channels: source.channels,
-        expected: spec.channels,
-      })
-    const manifest = readSource(context)
-    sources.push(manifest)
+  for (const { names } of sources) {
     bases.push(count)
-    count += manifest.names.length
+    count += names.length
   }
   return { sources, bases, count }
 }
 
-function sourceNames(reference: DataReference): string[] {
+/** Finds the images of one source. DINO10xx where it cannot be read, or not as this run needs it. */
+export function openSource(spec: DataSpec, name: string): SourceManifest {
+  const source: Source | undefined = spec.data.sources[name]
+  if (!source) throw new RangeError(`the run spec has no source ${name}`)
+  const place = (field: string) => placeOf(spec.provenance, `sources.${name}.${field}`)
+  const context = { name, spec: source, place }
+  if (source.channels !== 1 && source.channels !== 3)
+    throw sourceError(context, 'channels', 'DINO1021', {
+      source: name,
+      setting: `channels = ${source.channels}`,
+      accepts: '1 or 3',
+    })
+  if (source.channels !== spec.channels)
+    throw sourceError(context, 'channels', 'DINO1020', {
+      source: name,
+      channels: source.channels,
+      expected: spec.channels,
+    })
+  if (!parseColour(source.background))
+    throw sourceError(context, 'background', 'DINO1021', {
+      source: name,
+      setting: `background = ${source.background}`,
+      accepts: '`white`, `black` or "#rrggbb"',
+    })
+  return readSource(context)
+}
+
+/** The sources that a reference reaches, as often as it names them. DINO1006 where it reaches no source. */
+export function sourceNames(reference: DataReference): string[] {
   switch (reference.kind) {
     case 'source':
       return [reference.source]
@@ -72,12 +86,17 @@ function unreadable(reference: DataReference): DiagnosticError {
   return new DiagnosticError([diagnose('DINO1006', null, { what, type: reference.kind })])
 }
 
-/** DINO1011 where a split or a part of a mix holds no images. */
-export function select(dataset: Dataset, reference: DataReference): Selection {
-  return { text: referenceText(reference), parts: partsOf(dataset, reference, 1) }
+/** DINO1011 where a split or a part of a mix holds no images; `at` is where the reference is written. */
+export function select(dataset: Dataset, reference: DataReference, at: Span | null = null): Selection {
+  return { text: referenceText(reference), parts: partsOf(dataset, reference, 1, at) }
 }
 
-function partsOf(dataset: Dataset, reference: DataReference, share: number): Selection['parts'][number][] {
+function partsOf(
+  dataset: Dataset,
+  reference: DataReference,
+  share: number,
+  at: Span | null,
+): Selection['parts'][number][] {
   switch (reference.kind) {
     case 'source': {
       const index = dataset.sources.findIndex((source) => source.source === reference.source)
@@ -92,7 +111,7 @@ function partsOf(dataset: Dataset, reference: DataReference, share: number): Sel
         throw new DiagnosticError([
           diagnose(
             'DINO1011',
-            null,
+            at,
             { reference: referenceText(reference), images: names.length },
             { notes: [`its splits: ${splits.map((s, n) => `${s} (${sizeOf(splitOf, n)})`).join(', ')}`] },
           ),
@@ -103,7 +122,7 @@ function partsOf(dataset: Dataset, reference: DataReference, share: number): Sel
       throw unreadable(reference)
     case 'mix': {
       const total = reference.parts.reduce((sum, part) => sum + part.share, 0)
-      return reference.parts.flatMap((part) => partsOf(dataset, part.of, (share * part.share) / total))
+      return reference.parts.flatMap((part) => partsOf(dataset, part.of, (share * part.share) / total, at))
     }
     default:
       throw reference satisfies never

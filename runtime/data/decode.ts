@@ -10,14 +10,6 @@ export interface Decoding {
   readonly background: readonly [number, number, number]
 }
 
-/** `white`, `black` or `#rrggbb`; null (black) where nothing is said; undefined for anything else. */
-export function parseColour(text: string | null): readonly [number, number, number] | undefined {
-  if (text === null || text === 'black') return [0, 0, 0]
-  if (text === 'white') return [255, 255, 255]
-  const match = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(text)
-  return match ? [parseInt(match[1]!, 16), parseInt(match[2]!, 16), parseInt(match[3]!, 16)] : undefined
-}
-
 /**
  * The first frame of an image file, upright (EXIF orientation), in 8 bits, transparency laid on the background and
  * rounded; grey by ITU-R 601. Embedded colour profiles are ignored, as PIL ignores them. Throws sharp's error where

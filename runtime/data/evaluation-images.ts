@@ -1,10 +1,12 @@
+import type { RunSpec } from '../../compiler/plan/run-spec.js'
 import { diagnose } from '../../diagnostics/catalogue.js'
-import type { Diagnostic } from '../../diagnostics/diagnostic.js'
-import { allImages, type Dataset, imageName, locate, type Selection } from './dataset.js'
+import { type Diagnostic, DiagnosticError } from '../../diagnostics/diagnostic.js'
+import { allImages, type Dataset, imageName, type Selection } from './dataset.js'
 import { contentsOf, evaluationIdentity, groupOf, labelOf } from './identity.js'
-import { type CorruptImages, requestOf } from './loader.js'
+import { requestOf } from './loader.js'
 import type { RenderPool } from './pool.js'
 import type { RenderTask } from './render.js'
+import { imagePath, refuseTooMany, type UnreadableImages, unreadableShare } from './unreadable.js'
 import { openVerdicts } from './verdicts.js'
 
 /** Images of an evaluation, whole and in a fixed order; no augmentation. */
@@ -29,8 +31,9 @@ export interface EvaluationImages {
 export interface EvaluationContext {
   readonly dataset: Dataset
   readonly channels: number
+  readonly provenance: RunSpec['provenance']
   readonly pool: RenderPool
-  readonly corrupt: CorruptImages
+  readonly unreadable: UnreadableImages
   readonly cacheDirectory: string | null
   readonly log: (diagnostic: Diagnostic) => void
 }
@@ -39,13 +42,14 @@ const imagesPerTask = 16
 
 /**
  * The readable images of a selection. Every one is decoded once, in this run or an earlier one, to see whether it can be:
- * an unreadable one is named in the log and left out, so that all variants and steps measure the same images.
+ * an unreadable one is named in the log and left out, so that all variants and steps measure the same images. DINO1007
+ * where too many are.
  */
 export async function openEvaluationImages(
   context: EvaluationContext,
   selection: Selection,
 ): Promise<EvaluationImages> {
-  const { dataset, pool, channels, corrupt } = context
+  const { dataset, pool, channels, unreadable } = context
   const all = allImages(selection)
   const contents = await contentsOf(dataset, all, context.cacheDirectory)
   const identity = evaluationIdentity(dataset, all, contents)
@@ -54,7 +58,7 @@ export async function openEvaluationImages(
   for (const [place, image] of all.entries()) {
     const verdict = verdicts.get(contents.hashes[place]!)
     if (verdict === undefined) untried.push(place)
-    else if (verdict !== null) corrupt.reasons.set(image, verdict)
+    else if (verdict !== null) unreadable.reasons.set(image, verdict)
   }
   await inTasks(untried, async (places) => {
     const requests = places.map((place) => requestOf(dataset, all[place]!))
@@ -63,20 +67,22 @@ export async function openEvaluationImages(
     )
     for (const [at, place] of places.entries()) {
       const reason = failures.get(at) ?? null
-      if (reason !== null) corrupt.reasons.set(all[place]!, reason)
+      if (reason !== null) unreadable.reasons.set(all[place]!, reason)
       // What could not even be opened may be there the next time.
       if (contents.hashes[place] !== 'unreadable') verdicts.set(contents.hashes[place]!, reason)
     }
   })
   verdicts.save()
-  const images = all.filter((image) => !corrupt.reasons.has(image))
-  for (const image of all) {
-    const reason = corrupt.reasons.get(image)
-    if (reason === undefined || corrupt.named.has(image)) continue
-    corrupt.named.add(image)
-    const { root } = dataset.sources[locate(dataset, image).source]!
-    context.log(diagnose('DINO1022', null, { path: `${root}/${imageName(dataset, image)}`, reason }))
+  const images = all.filter((image) => !unreadable.reasons.has(image))
+  const bad = [...all].filter((image) => unreadable.reasons.has(image))
+  for (const image of bad) {
+    if (unreadable.named.has(image)) continue
+    unreadable.named.add(image)
+    const reason = unreadable.reasons.get(image)!
+    context.log(diagnose('DINO1022', null, { path: imagePath(dataset, image), reason }))
   }
+  const what = `images of \`${selection.text}\``
+  refuseTooMany(dataset, context.provenance, bad, all.length, unreadableShare.images, what)
   const labelNames = Array.from(images, (image) => labelOf(dataset, image))
   const classes = [...new Set(labelNames.filter((name) => name !== null))].sort()
   const numbers = new Map(classes.map((name, i) => [name, i]))
@@ -95,7 +101,9 @@ export async function openEvaluationImages(
     await inTasks([...chosen.keys()], async (places) => {
       const requests = places.map((place) => requestOf(dataset, images[chosen[place]!]!))
       const [failure] = await pool.run(task(out, places[0]!, requests))
-      if (failure) throw new Error(`${names[chosen[places[failure.at]!]!]}: ${failure.reason}`)
+      if (!failure) return
+      const path = imagePath(dataset, images[chosen[places[failure.at]!]!]!)
+      throw new DiagnosticError([diagnose('DINO1023', null, { path, reason: failure.reason })])
     })
     return Float32Array.from(new Float32Array(out))
   }

@@ -5,11 +5,12 @@ import { type Diagnostic, DiagnosticError } from '../../diagnostics/diagnostic.j
 import type { HostTensor } from '../devices/device.js'
 import { stream } from '../philox.js'
 import type { PhaseSpan } from '../timeline.js'
-import { type Dataset, imageCount, imageName, locate, type Selection } from './dataset.js'
+import { type Dataset, imageCount, locate, type Selection } from './dataset.js'
 import { hostInputs } from './host-inputs.js'
 import { imageOrder } from './order.js'
 import type { RenderPool } from './pool.js'
 import type { BatchLayout, ImageRequest, RenderTask } from './render.js'
+import { imagePath, refuseTooMany, type UnreadableImages, unreadableShare } from './unreadable.js'
 
 /** Everything the host makes for one step. */
 export interface Batch {
@@ -29,19 +30,13 @@ export interface Loader {
   close(): Promise<void>
 }
 
-/** Images that turned out unreadable, over a whole run: counted and named once each. */
-export interface CorruptImages {
-  readonly reasons: Map<number, string>
-  readonly named: Set<number>
-}
-
 export interface LoaderOptions {
   readonly spec: RunSpec
   readonly span: PhaseSpan
   readonly plan: Plan
   readonly dataset: Dataset
   readonly selection: Selection
-  readonly corrupt: CorruptImages
+  readonly unreadable: UnreadableImages
   readonly pool: RenderPool
   /** First step of the run to load; the last is the phase's last. */
   readonly startStep: number
@@ -50,8 +45,6 @@ export interface LoaderOptions {
   readonly log: (diagnostic: Diagnostic) => void
 }
 
-/** Share of a run's images, and of one batch, that may be unreadable before the run stops; one image always may. */
-export const corruptShare = { images: 0.1, batch: 0.5 }
 const batchesAhead = 3
 
 /**
@@ -60,7 +53,7 @@ const batchesAhead = 3
  * and from any first step on.
  */
 export function openLoader(options: LoaderOptions): Loader {
-  const { spec, span, plan, dataset, selection, pool, corrupt } = options
+  const { spec, span, plan, dataset, selection, pool, unreadable } = options
   const { crops, layout } = layOut(spec, span, plan)
   const { microSteps } = plan
   const order = imageOrder(spec.seed, selection)
@@ -79,7 +72,8 @@ export function openLoader(options: LoaderOptions): Loader {
     readonly buffer: SharedArrayBuffer
     /** Unreadable images that this batch met. */
     readonly met: ReadonlySet<number>
-    readonly replaced: number
+    /** For each place that another image took, the one that was meant for it. */
+    readonly replaced: readonly number[]
   }
 
   function startNext() {
@@ -93,7 +87,6 @@ export function openLoader(options: LoaderOptions): Loader {
 
   async function render(step: number, buffer: SharedArrayBuffer): Promise<Rendered> {
     const met = new Set<number>()
-    let replaced = 0
     const requests = Array.from({ length: spec.batch.images }, (_, slot) => {
       const { image, part } = order(step * spec.batch.images + slot)
       return { slot, part, image }
@@ -111,7 +104,7 @@ export function openLoader(options: LoaderOptions): Loader {
           // What is known to be unreadable is replaced without another attempt.
           const images = open.map((request) => {
             let { image } = request
-            while (corrupt.reasons.has(image)) {
+            while (unreadable.reasons.has(image)) {
               met.add(image)
               image = request.tries(selection.parts[request.part]!.images)
             }
@@ -125,37 +118,28 @@ export function openLoader(options: LoaderOptions): Loader {
             images: images.map(({ slot, image }) => ({ ...requestOf(dataset, image), slot })),
           }
           const failures = await pool.run(task)
-          for (const { at, reason } of failures) corrupt.reasons.set(images[at]!.image, reason)
+          for (const { at, reason } of failures) unreadable.reasons.set(images[at]!.image, reason)
           open = failures.map(({ at }) => images[at]!)
         }
       }),
     )
-    for (const { image } of requests) if (met.has(image)) replaced++
+    const replaced = requests.map(({ image }) => image).filter((image) => met.has(image))
     return { buffer, met, replaced }
   }
 
   /** In order of steps, whichever thread met an image first. */
   function account({ met, replaced }: Rendered) {
     for (const image of [...met].sort((a, b) => a - b)) {
-      if (corrupt.named.has(image)) continue
-      corrupt.named.add(image)
-      const { root } = dataset.sources[locate(dataset, image).source]!
-      const path = root === null ? imageName(dataset, image) : `${root}/${imageName(dataset, image)}`
-      options.log(diagnose('DINO1017', null, { path, reason: corrupt.reasons.get(image)! }))
+      unreadable.replaced.add(image)
+      if (unreadable.named.has(image)) continue
+      unreadable.named.add(image)
+      const path = imagePath(dataset, image)
+      options.log(diagnose('DINO1017', null, { path, reason: unreadable.reasons.get(image)! }))
     }
-    const stop = (bad: number, read: number, share: number) => {
-      if (bad <= Math.max(1, share * read)) return
-      throw new DiagnosticError([
-        diagnose(
-          'DINO1007',
-          null,
-          { corrupt: bad, read, percent: share * 100 },
-          { notes: [...corrupt.named].slice(0, 5).map((image) => imageName(dataset, image)) },
-        ),
-      ])
-    }
-    stop(corrupt.named.size, total, corruptShare.images)
-    stop(replaced, spec.batch.images, corruptShare.batch)
+    const refuse = (bad: Iterable<number>, read: number, share: number, what: string) =>
+      refuseTooMany(dataset, spec.provenance, [...bad], read, share, what)
+    refuse(unreadable.replaced, total, unreadableShare.images, 'training images')
+    refuse(replaced, spec.batch.images, unreadableShare.batch, 'images of one batch')
   }
 
   for (let i = 0; i < ahead; i++) startNext()
@@ -186,7 +170,7 @@ export function openLoader(options: LoaderOptions): Loader {
         once: made.step,
         maskedRows: made.maskedRows,
         images: spec.batch.images,
-        corrupt: rendered.replaced,
+        corrupt: rendered.replaced.length,
       }
     },
     async close() {
@@ -204,9 +188,10 @@ function replacements(seed: number, step: number, slot: number): (images: Uint32
     if (++tries > 1000)
       throw new DiagnosticError([
         diagnose('DINO1007', null, {
-          corrupt: tries - 1,
+          unreadable: tries - 1,
           read: tries - 1,
-          percent: corruptShare.batch * 100,
+          what: 'images drawn for one place',
+          percent: unreadableShare.batch * 100,
         }),
       ])
     return images[random.integer(0, images.length - 1)]!

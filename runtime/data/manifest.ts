@@ -59,7 +59,7 @@ export function readSource(context: SourceContext): SourceManifest {
     throw sourceError(context, 'path', 'DINO1001', { source: name, path: path ?? '(no path)' }, [
       'data paths are relative to the working directory',
     ])
-  const found = read(context)
+  const found = refusing(context, read)
   if (found.names.length === 0) throw sourceError(context, 'path', 'DINO1002', { source: name, path })
   const order = Uint32Array.from(found.names, (_, i) => i).sort((a, b) =>
     found.names[a]! < found.names[b]! ? -1 : found.names[a]! > found.names[b]! ? 1 : 0,
@@ -88,6 +88,18 @@ export function readSource(context: SourceContext): SourceManifest {
     splits,
     splitOf,
     packed: sorted.packed,
+  }
+}
+
+/** What the file system refuses on the way (a file where a folder should be, no permission) is a fault of the source. */
+function refusing(context: SourceContext, read: (context: SourceContext) => FoundImages): FoundImages {
+  try {
+    return read(context)
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException
+    if (code === undefined || path === undefined) throw error
+    const reason = code === 'ENOTDIR' ? 'it is no folder' : (error as Error).message
+    throw sourceError(context, 'path', 'DINO1004', { source: context.name, path, reason })
   }
 }
 

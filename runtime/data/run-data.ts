@@ -5,16 +5,16 @@ import type { DataReference, RunSpec } from '../../compiler/plan/run-spec.js'
 import { diagnose } from '../../diagnostics/catalogue.js'
 import { type Diagnostic, DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { HostTensor } from '../devices/device.js'
-import { placeOf } from '../provenance.js'
 import type { PhaseSpan } from '../timeline.js'
+import { parseColour } from './background.js'
 import { type Dataset, imageCount, locate, openDataset, type Selection, select } from './dataset.js'
-import { parseColour } from './decode.js'
 import { type EvaluationImages, openEvaluationImages } from './evaluation-images.js'
 import { defaultCacheDirectory, trainingIdentity } from './identity.js'
 import { allocateImageCache, type ImageCacheMemory } from './image-cache.js'
-import { type CorruptImages, openLoader } from './loader.js'
+import { openLoader } from './loader.js'
 import { openPool } from './pool.js'
 import type { RenderSetup } from './render.js'
+import { noneUnreadable } from './unreadable.js'
 
 /** All that a run reads from its sources, behind one door; closing it ends the loader threads. */
 export interface OpenData {
@@ -68,15 +68,15 @@ export async function openRunData(options: DataOptions): Promise<OpenData> {
     seed: spec.seed,
     augment: spec.augment,
     channels: spec.channels,
-    sources: dataset.sources.map(({ source, root, channels, background, packed }) => ({
+    sources: dataset.sources.map(({ root, channels, background, packed }) => ({
       root,
       packed,
-      decoding: { channels, background: backgroundOf(spec, source, background) },
+      decoding: { channels, background: parseColour(background)! },
     })),
     cache: await imageCache(dataset, selection, spec.channels, budget),
   }
   const pool = openPool(setup, threads)
-  const corrupt: CorruptImages = { reasons: new Map(), named: new Set() }
+  const unreadable = noneUnreadable()
   const sets = new Map<string, Promise<EvaluationImages>>()
   return {
     identity,
@@ -88,7 +88,7 @@ export async function openRunData(options: DataOptions): Promise<OpenData> {
         plan: options.plan(span),
         dataset,
         selection,
-        corrupt,
+        unreadable,
         pool,
         startStep: step,
         tasksPerBatch: 2 * threads,
@@ -106,12 +106,13 @@ export async function openRunData(options: DataOptions): Promise<OpenData> {
       const key = JSON.stringify(wanted)
       const known = sets.get(key)
       if (known) return known
-      const context = { dataset, channels: spec.channels, pool, corrupt, cacheDirectory, log }
+      const { channels, provenance } = spec
+      const context = { dataset, channels, provenance, pool, unreadable, cacheDirectory, log }
       const opened = openEvaluationImages(context, select(dataset, wanted))
       sets.set(key, opened)
       return opened
     },
-    corruptImages: () => corrupt.reasons.size,
+    corruptImages: () => unreadable.reasons.size,
     close: () => pool.close(),
   }
 }
@@ -119,18 +120,6 @@ export async function openRunData(options: DataOptions): Promise<OpenData> {
 /** A thread renders several hundred views of 64 px a second: enough beside four threads of a device. */
 export function defaultLoaders(): number {
   return Math.max(1, Math.min(8, Math.floor(availableParallelism() / 4)))
-}
-
-function backgroundOf(spec: RunSpec, source: string, text: string | null): readonly [number, number, number] {
-  const colour = parseColour(text)
-  if (colour) return colour
-  throw new DiagnosticError([
-    diagnose('DINO1021', placeOf(spec.provenance, `sources.${source}.background`), {
-      source,
-      setting: `background = ${text}`,
-      accepts: '`white`, `black` or "#rrggbb"',
-    }),
-  ])
 }
 
 const sampled = 16

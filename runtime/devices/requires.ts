@@ -20,7 +20,7 @@ export function refuseMissing(plan: Plan, device: string, capabilities: Capabili
       'DINO0903',
       null,
       { device, plan: plan.name, what },
-      { help: ['compile for this device: dinoc run FILE --device ' + device] },
+      { help: [`compile for this device: dinoc run FILE --device ${device}`] },
     ),
   ])
 }

@@ -2,7 +2,9 @@ import type { Plan } from '../../compiler/plan/plan.js'
 import type { DataReference, FeaturePlan, RunEvaluation, RunSpec } from '../../compiler/plan/run-spec.js'
 import { diagnose } from '../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
+import { referenceText } from '../data/dataset.js'
 import type { Device, State } from '../devices/device.js'
+import { placeOf } from '../provenance.js'
 import { evaluationIdentity } from '../run-directory.js'
 import type { EvaluationRecord, Measured } from './eval-file.js'
 import { extractFeatures, type ImageSet } from './features.js'
@@ -49,8 +51,8 @@ export async function prepareEvaluations(
     const features = spec.features.find((plan) => plan.name === evaluation.features)
     if (features === undefined)
       throw new RangeError(`evaluation ${name} names no feature plan of the run spec`)
-    const test = await labelled(protocol.test, `eval.${name}`)
-    const train = await labelled(protocol.train ?? protocol.test, `eval.${name}`)
+    const test = await labelled(name, 'test', protocol.test)
+    const train = protocol.train === null ? test : await labelled(name, 'train', protocol.train)
     const identity = evaluationIdentity(
       runIdentity,
       evaluation.protocolIdentity,
@@ -60,11 +62,16 @@ export async function prepareEvaluations(
   }
   return prepared
 
-  async function labelled(reference: DataReference, what: string): Promise<Labelled> {
+  async function labelled(name: string, side: string, reference: DataReference): Promise<Labelled> {
     const set = await images(reference)
     const withLabel = Array.from(set.labels.keys()).filter((i) => set.labels[i]! >= 0)
     if (withLabel.length === 0)
-      throw new DiagnosticError([diagnose('DINO1014', null, { reference: describe(reference), what })])
+      throw new DiagnosticError([
+        diagnose('DINO1014', placeOf(spec.provenance, `eval.${name}.${side}`), {
+          reference: referenceText(reference),
+          what: `eval.${name}`,
+        }),
+      ])
     const chosen = most === null ? withLabel : withLabel.slice(0, most)
     return { set, images: chosen, labels: Int32Array.from(chosen, (i) => set.labels[i]!) }
   }
@@ -93,7 +100,7 @@ export async function evaluate(
       images: side.images,
       progress: (done) => context.progress(before + done, of),
     })
-    const values = found?.['cls']
+    const values = found?.cls
     return values === undefined
       ? null
       : { features: values, width: values.length / side.images.length, labels: side.labels }
@@ -167,20 +174,5 @@ export async function emptyRecord(prepared: PreparedEvaluation): Promise<Evaluat
     trained: null,
     rawPixels: await measureRawPixels(prepared),
     history: [],
-  }
-}
-
-function describe(reference: DataReference): string {
-  switch (reference.kind) {
-    case 'source':
-      return reference.splits === null
-        ? reference.source
-        : reference.splits.map((s) => `${reference.source}.${s}`).join(', ')
-    case 'curation':
-      return reference.stage === null ? reference.curation : `${reference.curation}.${reference.stage}`
-    case 'mix':
-      return reference.parts.map((part) => describe(part.of)).join(', ')
-    default:
-      throw reference satisfies never
   }
 }

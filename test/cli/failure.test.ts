@@ -45,3 +45,22 @@ test("a user's mistake is its diagnostics, as JSON if asked", () => {
   expect(reported(error).text).toContain('error[DINO9999]')
   expect(JSON.parse(reported(error, ['plan', '--json', 'a.dino']).text)).toMatchObject({ code: 'DINO9999' })
 })
+
+test('what is typed as an option is shown as a line with its fault marked', () => {
+  const set = 'backbone.patch=7'
+  const span = {
+    file: `--set ${set}`,
+    start: 15,
+    end: 16,
+    startLine: 1,
+    startColumn: 16,
+    endLine: 1,
+    endColumn: 17,
+  }
+  const fault = diagnose('DINO0402', span, { field: 'patch', expected: 'a length', found: '7' })
+  expect(reported(new DiagnosticError([fault])).text).toContain(
+    [' --> --set backbone.patch=7:1:16', '  |', '1 | backbone.patch=7', '  |                ^', '  |'].join(
+      '\n',
+    ),
+  )
+})

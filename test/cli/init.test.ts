@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
@@ -75,5 +75,14 @@ describe('dinoc init', () => {
     await expect(init('a', '--images', 'nowhere')).rejects.toThrow('is no folder')
     mkdirSync('empty')
     await expect(init('a', '--images', 'empty')).rejects.toThrow('holds no images')
+  })
+  it('refuses a folder that `run` would refuse, before it writes anything', async () => {
+    await pictures('cats/tabby', 30, 50)
+    await pictures('cats/ginger', 30, 50)
+    mkdirSync('cats/tortie')
+    await expect(init('--images', 'cats')).rejects.toThrow(
+      'DINO1003: source `photos`: class folder cats/tortie holds no images',
+    )
+    expect(existsSync('cats.dino')).toBe(false)
   })
 })

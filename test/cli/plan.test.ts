@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseModule } from '../../compiler/ir/parse.js'
 import { passNames } from '../../compiler/passes/pipeline.js'
@@ -98,6 +99,42 @@ describe('dinoc plan', () => {
       point: { 'masking.probability': '50%', 'masking.ratio': '10%..50%' },
     })
     expect(variants[0]?.notes.join('\n')).toMatch(/mixed precision.*\n.*recompute = auto.*\n.*sharding/)
+  })
+
+  test('warns of data that is there and would end a run; data that is not there is a note', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'dinoc-plan-'))
+    for (const name of ['cats/1.png', 'cats/2.png', 'dogs/3.png']) {
+      mkdirSync(dirname(join(dir, 'photos', name)), { recursive: true })
+      writeFileSync(join(dir, 'photos', name), 'x')
+    }
+    mkdirSync(join(dir, 'photos/birds'))
+    const file = join(dir, 'a.dino')
+    const text = (labels: string) =>
+      [
+        'import { vit_nano } from "std/dinov2.dino"',
+        `source photos: folder { path = "${dir}/photos"${labels} }`,
+        `source away: folder { path = "${dir}/nowhere" }`,
+        'experiment mine extends vit_nano {',
+        '  data { train = photos.train }',
+        '  eval knn { train = photos.train, test = away }',
+        '  ablation { variant no_koleo { drop loss.koleo } }',
+        '}',
+      ].join('\n')
+    writeFileSync(file, text(''))
+    const empty = plan(file)
+    expect(empty.status).toBe(0)
+    expect(empty.stdout).toContain('photos.train (not at hand: passes unknown)')
+    expect(empty.stderr.match(/^(warning|error|note)\[.*$/gm)).toEqual([
+      `warning[DINO1003]: source \`photos\`: class folder ${dir}/photos/birds holds no images`,
+    ])
+    expect(empty.stderr).toContain(`--> ${file}:2:32\n`)
+    expect(empty.stderr).toMatch(/\n {2}\| {32}\^{10,}\n/)
+    const notes = JSON.parse(plan(file, '--json').stdout).experiments[0].variants[0].notes
+    expect(notes).toContain(`source \`away\`: ${dir}/nowhere does not exist`)
+    // A table instead of class folders: an empty folder is none of its classes, but the table must be readable.
+    writeFileSync(file, text(', labels = table("nothing.csv", file: "image", label: "class")'))
+    expect(plan(file).stderr).toContain('warning[DINO1004]: source `photos`: cannot read nothing.csv')
+    rmSync(dir, { recursive: true })
   })
 
   test('explains what each pass saves', () => {

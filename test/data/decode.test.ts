@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp, { type Sharp } from 'sharp'
 import { afterAll, describe, expect, it } from 'vitest'
-import { decodeFile, parseColour, toChannels } from '../../runtime/data/decode.js'
+import { parseColour } from '../../runtime/data/background.js'
+import { decodeFile, toChannels } from '../../runtime/data/decode.js'
 import { allocateImageCache, openImageCache } from '../../runtime/data/image-cache.js'
 
 const dir = mkdtempSync(join(tmpdir(), 'dinoc-decode-'))

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Diagnostic } from '../../diagnostics/diagnostic.js'
+import type { Diagnostic, DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { EvaluationImages } from '../../runtime/data/evaluation-images.js'
 import { type OpenData, openRunData } from '../../runtime/data/run-data.js'
 import { openVerdicts } from '../../runtime/data/verdicts.js'
@@ -94,6 +94,59 @@ describe('images of an evaluation', () => {
     const three = await set.read([0, 1, 2], 7)
     for (const [i, image] of many.entries())
       expect(pixels.subarray(i * 147, (i + 1) * 147)).toEqual(three.subarray(image * 147, (image + 1) * 147))
+  })
+})
+
+describe('images of an evaluation that cannot be read', () => {
+  const bad = mkdtempSync(join(tmpdir(), 'dinoc-evaluation-bad-'))
+  const write = async (count: number, broken: number) => {
+    const good = await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
+      .png()
+      .toBuffer()
+    for (let i = 0; i < count; i++)
+      writeFileSync(join(bad, `${String(i).padStart(2, '0')}.png`), i < broken ? `no image ${i}` : good)
+  }
+  const openBad = async (told: Diagnostic[]) => {
+    const spec = withFolder(bad, { provenance: { 'sources.pictures.path': 'a.dino:2:9-15' } })
+    const log = (d: Diagnostic) => void told.push(d)
+    return openRunData({
+      spec,
+      plan: () => smallPlan(),
+      log,
+      threads: 1,
+      cacheDirectory: null,
+      imageCacheBytes: 0,
+    })
+  }
+  afterAll(() => rmSync(bad, { recursive: true }))
+
+  it('stop the run where they are more than a tenth, each of them named', async () => {
+    await write(30, 4)
+    const told: Diagnostic[] = []
+    const data = await openBad(told)
+    const failed = await data.images(reference).catch((error: unknown) => error)
+    const [fault] = (failed as DiagnosticError).diagnostics
+    expect(fault).toMatchObject({
+      code: 'DINO1007',
+      message: '4 of 30 images of `pictures` could not be read: more than 10 %',
+      primary: { span: { file: 'a.dino', startLine: 2, startColumn: 9, endColumn: 15 } },
+    })
+    expect(fault!.notes).toHaveLength(4)
+    expect(told.map((d) => d.code)).toEqual(['DINO1022', 'DINO1022', 'DINO1022', 'DINO1022'])
+    await data.close()
+  })
+
+  it('are no training images: those are counted for themselves', async () => {
+    await write(30, 3)
+    const data = await openBad([])
+    expect((await data.images(reference)).names).toHaveLength(27)
+    // One that goes away later has been measured before.
+    rmSync(join(bad, '29.png'))
+    const set = await data.images(reference)
+    await expect(set.read([26], 7)).rejects.toThrow(
+      `DINO1023: ${bad}/29.png could be read when the run began`,
+    )
+    await data.close()
   })
 })
 

@@ -6,7 +6,7 @@ import type { RunSpec } from '../../compiler/plan/run-spec.js'
 import type { Diagnostic } from '../../diagnostics/diagnostic.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { openRunData } from '../../runtime/data/run-data.js'
-import { smallPlan, spanOf, withFolder, writePictures } from './small-run.js'
+import { folderSource, smallPlan, spanOf, withFolder, writePictures } from './small-run.js'
 
 const root = mkdtempSync(join(tmpdir(), 'dinoc-loader-'))
 const names = Array.from({ length: 10 }, (_, i) => `picture-${i}.png`)
@@ -214,6 +214,38 @@ describe('unreadable images', () => {
     const failed = await load({ spec: withFolder(bad), steps: 12 }).catch((error: unknown) => error)
     expect(failed).toBeInstanceOf(DiagnosticError)
     expect((failed as DiagnosticError).diagnostics.map((d) => d.code)).toEqual(['DINO1007'])
+  })
+
+  it('of an evaluation alone do not count as training images', async () => {
+    const both = mkdtempSync(join(tmpdir(), 'dinoc-both-'))
+    await writePictures(both, ['0.png', '1.png', '2.png'])
+    const other = mkdtempSync(join(tmpdir(), 'dinoc-other-'))
+    await writePictures(
+      other,
+      Array.from({ length: 28 }, (_, i) => `good-${i}.png`),
+    )
+    for (let i = 0; i < 3; i++) writeFileSync(join(other, `broken-${i}.png`), `no image ${i}`)
+    const spec = withFolder(both)
+    const test = { kind: 'source', source: 'other', splits: null } as const
+    const sources = { ...spec.data.sources, other: folderSource(other) }
+    const log: Diagnostic[] = []
+    const data = await openRunData({
+      spec: {
+        ...spec,
+        data: { ...spec.data, sources },
+        evaluations: [{ name: 'knn', protocol: { type: 'knn', train: null, test } }] as never,
+      },
+      plan: () => smallPlan(),
+      log: (d) => log.push(d),
+      threads: 1,
+      cacheDirectory: null,
+    })
+    await data.images(test)
+    expect(log.map((d) => d.code)).toEqual(['DINO1022', 'DINO1022', 'DINO1022'])
+    const loader = await data.open(spanOf(spec), 0)
+    expect((await loader.next()).corrupt).toBe(0)
+    await loader.close()
+    await data.close()
   })
 
   it('stop the run where all are', async () => {

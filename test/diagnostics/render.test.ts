@@ -75,10 +75,10 @@ describe('human', () => {
       "
       error[DINO0107]: expected a divisor of 98, found 16
        --> small.dino:4:26
-        | small.dino:4:26: patch size becomes 16 px here
+        | patch size becomes 16 px here
         |
        ::: std/dinov2.dino:3:20
-        | std/dinov2.dino:3:20: crop size 98 px comes from \`vits14\`
+        | crop size 98 px comes from \`vits14\`
         |
         = note: 98 / 16 leaves 2
         = help: use 96px (6 x 6 patches)

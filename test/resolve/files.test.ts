@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { commandLineText } from '../../compiler/resolve/command-line.js'
 import { nodeHost } from '../../compiler/resolve/host.js'
 import { resolve } from '../../compiler/resolve/resolve.js'
 import { listed, resolveText, small } from './resolve-text.js'
@@ -42,13 +43,26 @@ describe('files', () => {
     const text = small('loss.koleo.weight = w', 'param w: number = 0.2\n')
     const resolution = resolveText(text, { params: { w: '32 imgs' }, set: ['schedule.batch=7px'] })
     expect(listed(resolution)).toEqual([
-      'error DINO0404 --param w=32 imgs:1:4 `imgs` is not a unit',
+      'error DINO0404 --param w=32 imgs:1:6 `imgs` is not a unit',
       'error DINO0403 --set schedule.batch=7px:1:16 `schedule.batch`: expected a number of images, found 7px',
     ])
     for (const { primary } of resolution.diagnostics) {
       const text = resolution.files.get(primary!.span.file)!
       expect(text.slice(primary!.span.start, primary!.span.end)).toMatch(/^(imgs|7px)$/)
+      expect(commandLineText(primary!.span.file)).toBe(text)
     }
+  })
+  it('of options are marked where they are wrong: an unknown name, a value that is none', () => {
+    const text = small('loss.koleo.weight = w', 'param w: number = 0.2\n')
+    const { diagnostics, files } = resolveText(text, { params: { w: '0.', v: '1' } })
+    const marked = diagnostics.map(({ code, primary }) => {
+      const { file, start, end } = primary!.span
+      return [code, file, files.get(file)!.slice(start, end)]
+    })
+    expect(marked).toEqual([
+      ['DINO0221', '--param v=1', 'v'],
+      ['DINO0427', '--param w=0.', '0.'],
+    ])
   })
   it('of presets come from the package unless the host has others', () => {
     const host = { read: (path: string) => (path === 'x.dino' ? small('') : null) }

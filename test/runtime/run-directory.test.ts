@@ -88,6 +88,7 @@ test('a claim that was cut off before the first record leaves nothing that would
   const files = runFiles(root, spec)
   fs.mkdirSync(files.directory, { recursive: true })
   fs.writeFileSync(join(files.directory, 'run.json.99.tmp'), '{')
+  fs.writeFileSync(join(files.directory, 'log.jsonl'), '{}')
   expect((await claimDirectory(root, spec, 'A')).diagnostics).toEqual([])
 })
 
