@@ -12,10 +12,13 @@ const warnings = ['-Wall', '-Wextra', '-Wno-maybe-uninitialized', '-Wno-uninitia
 const common = ['-std=c++17', '-fPIC', '-fvisibility=hidden']
 const optimized = ['-O3', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast']
 
+const avx512 = ['-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mavx2', '-mfma']
+
 /** Instruction sets of an architecture, best first: name and compiler flags. */
 const instructionSets = {
   x64: [
-    ['avx512', ['-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mavx2', '-mfma']],
+    ['avx512bf16', [...avx512, '-mavx512bf16']],
+    ['avx512', avx512],
     ['avx2', ['-mavx2', '-mfma']],
     ['portable', []],
   ],

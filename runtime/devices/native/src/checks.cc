@@ -72,6 +72,16 @@ class Checker {
   }
   void rows(int i) { maybe(i, {}, DType::i32); }
   void out(int i, std::initializer_list<Dim> dims, DType dtype = DType::f32) { match("result", i, result(i), dtype, dims); }
+  /** As `in` and `out`, of a float tensor that may be stored in bf16. */
+  void in_float(int i, std::initializer_list<Dim> dims) { in(i, dims, float_of(operand(i))); }
+  void out_float(int i, std::initializer_list<Dim> dims) { out(i, dims, float_of(result(i))); }
+  static DType float_of(const PlanTensor* t) { return t && t->dtype == DType::bf16 ? DType::bf16 : DType::f32; }
+  /** Operands of a product: both f32, or both bf16; what is computed from f32 alone is f32. */
+  void product(int a, int b) {
+    const bool bf16 = float_of(operand(a)) == DType::bf16;
+    expect(bf16 == (float_of(operand(b)) == DType::bf16), "multiplies f32 by bf16");
+    for (int i = 0; i < results(); i++) expect(bf16 || float_of(result(i)) == DType::f32, "has a bf16 result of f32 operands");
+  }
 
   /** f32 of any shape. */
   void floats(int i) {
@@ -106,7 +116,7 @@ class Checker {
     if (!ok()) return;
     const std::string name = std::string(what) + " " + std::to_string(i);
     if (!t) return fail("lacks " + name);
-    if (t->dtype != dtype) return fail(name + " has another dtype than " + (dtype == DType::f32 ? "f32" : "i32"));
+    if (t->dtype != dtype) return fail(name + " has another dtype than " + (dtype == DType::i32 ? "i32" : "f32"));
     if (t->shape.size() != dims.size()) return fail(name + " has " + std::to_string(t->shape.size()) + " dimensions");
     size_t axis = 0;
     for (const Dim& dim : dims) {
@@ -197,22 +207,25 @@ void linear(Checker& c) {
   c.attributes(1);
   const bool gelu = c.whole(0, 0, 1) == 1;
   c.counts(2, 3, gelu ? 2 : 1);
-  c.in(0, {'R', 'i'});
-  c.in(1, {'o', 'i'});
+  c.in_float(0, {'R', 'i'});
+  c.in_float(1, {'o', 'i'});
+  c.product(0, 1);
   c.maybe(2, {'o'});
-  c.out(0, {'R', 'o'});
-  if (gelu) c.out(1, {'R', 'o'});
+  c.out_float(0, {'R', 'o'});
+  if (gelu) c.like(c.result(1), c.result(0));
 }
 void matmul(Checker& c) {
   c.counts(2, 5, 1);
   c.attributes(3);
   const bool ta = c.whole(0, 0, 1) == 1, tb = c.whole(1, 0, 1) == 1, gelu = c.whole(2, 0, 1) == 1;
-  ta ? c.in(0, {'k', 'm'}) : c.in(0, {'m', 'k'});
-  tb ? c.in(1, {'n', 'k'}) : c.in(1, {'k', 'n'});
+  ta ? c.in_float(0, {'k', 'm'}) : c.in_float(0, {'m', 'k'});
+  tb ? c.in_float(1, {'n', 'k'}) : c.in_float(1, {'k', 'n'});
+  c.product(0, 1);
   c.maybe(2, {'m', 'n'});
-  if (gelu) c.in(3, {'m', 'n'});
+  if (gelu) c.in_float(3, {'m', 'n'});
+  if (c.has(3)) c.expect(Checker::float_of(c.operand(0)) == DType::bf16 || Checker::float_of(c.operand(3)) == DType::f32, "has a bf16 slope of an f32 product");
   c.rows(4);
-  c.out(0, {'m', 'n'});
+  c.out_float(0, {'m', 'n'});
 }
 void batch_matmul(Checker& c) {
   c.counts(2, 2, 1);
