@@ -17,6 +17,7 @@ export interface Loaded {
 export interface LoadOptions {
   readonly pack?: boolean
   readonly fuse?: boolean
+  readonly precision?: 'float32' | 'bf16'
 }
 
 /** `values`: of state tensors, by name; the others start at zero. */
@@ -24,12 +25,13 @@ export async function load(
   device: Device,
   module: Module,
   values: (name: string) => ArrayLike<number> | undefined,
-  { pack = true, fuse = true }: LoadOptions = {},
+  { pack = true, fuse = true, precision = 'float32' }: LoadOptions = {},
 ): Promise<Loaded> {
   const { has, arenaLimitBytes, class: targetClass } = device.capabilities()
   const optimized = optimize(module, {
     pack,
     fuse,
+    precision,
     recompute: 'off',
     capabilities: has,
     verifyEach: true,

@@ -24,6 +24,7 @@ const all = new Set(Object.keys(kernels).map((kind) => `op:${kind}`))
 const { trace } = optimize(lowered, {
   pack: true,
   fuse: true,
+  precision: 'bf16',
   recompute: 'blocks',
   capabilities: new Set([...all].filter((op) => op !== 'op:prototype_cross_entropy')),
   measure,

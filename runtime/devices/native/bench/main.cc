@@ -165,12 +165,15 @@ void add_gradients(std::vector<Work>& list, int64_t rows, int64_t in, int64_t ou
 }
 /** A product as mixed precision runs it: bf16 operands and activations, float weight gradients. */
 Work in_bf16(Work w) {
+  const bool loss = w.kind == Kind::prototype_cross_entropy || w.kind == Kind::prototype_cross_entropy_grad;
+  const bool attention = w.kind == Kind::attention || w.kind == Kind::attention_grad;
   const bool weights = w.kind == Kind::matmul && w.attributes[0] != 0;
   w.name = "bf16 " + w.name;
   w.bf16 = true;
-  w.operands[0].bf16 = w.operands[1].bf16 = true;
+  const size_t first = w.kind == Kind::prototype_cross_entropy_grad ? 1 : 0;
+  for (size_t i = first; i < w.operands.size() && i < first + (w.kind == Kind::attention_grad ? 3 : 2); i++) w.operands[i].bf16 = true;
   if (w.kind == Kind::matmul && !w.operands[3].i32) w.operands[3].bf16 = true;
-  for (Size& s : w.results) s.bf16 = !weights;
+  for (size_t i = 0; i < w.results.size(); i++) w.results[i].bf16 = !weights && !loss && (i == 0 || !attention);
   return w;
 }
 void add_attention(std::vector<Work>& list, std::vector<Group> groups, int64_t heads, int64_t d) {
@@ -250,7 +253,7 @@ int main(int argc, char** argv) {
   add_prototypes(list, 600, 256, 16384);
 
   for (size_t i = 0, n = list.size(); i < n; i++)
-    if (list[i].kind == Kind::linear || list[i].kind == Kind::matmul) list.push_back(in_bf16(list[i]));
+    if (list[i].flops > 0) list.push_back(in_bf16(list[i]));
 
   double peaks[2] = {0, 0};
   for (int i = 0; i < 40; i++) {
