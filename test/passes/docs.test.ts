@@ -20,7 +20,7 @@ const page = 'docs/passes.md'
 const after = new Map<PassName | 'lower', Module>()
 const lowered = tinyStep({}, 0.4)
 after.set('lower', lowered)
-const all = new Set(Object.keys(kernels).map((kind) => `op:${kind}`))
+const all = new Set([...Object.keys(kernels).map((kind) => `op:${kind}`), 'bf16'])
 const { trace } = optimize(lowered, {
   pack: true,
   fuse: true,

@@ -14,7 +14,7 @@ inline constexpr int64_t key_block = 192;  // a multiple of tile_rows and tile_c
 inline constexpr int64_t query_block = 8 * tile_rows;
 inline constexpr int64_t queries_in_task = 16 * 4 * tile_rows;
 
-/** 2^x to three parts in a million, for x of at most 0; minus infinity gives 0, NaN stays. */
+/** 2^x to three parts in a million, for x below 127; minus infinity gives 0, NaN stays. */
 DINO_INLINE vf power_of_two_short(vf x) {
   x = maximum(broadcast(-150.0f), x);  // in this order a NaN passes
   const vf n = nearest(x), r = x - n;
@@ -195,14 +195,14 @@ void attention_grad_bf16(const Call& call) {
               const vf shift = broadcast(own[r * heads] * static_cast<float>(log2_e)), less = broadcast(delta[i + r]);
               const vf shift2 = broadcast(own[other * heads] * static_cast<float>(log2_e)), less2 = broadcast(delta[i + other]);
               for_lanes(n, [&](int64_t j, int64_t c) {
-                const vf none = broadcast(-__builtin_inff());
-                const vf e = power_of_two_short(minimum(broadcast(0.0f), get_or(scores + r * key_block + j, c, none[0]) * factor - shift));
+                constexpr float none = -__builtin_inff();
+                const vf e = power_of_two_short(get_or(scores + r * key_block + j, c, none) * factor - shift);
                 const vf s = e * (get(slopes_of_p + r * key_block + j, c) - less);
                 const vh e1 = narrow(e), s1 = narrow(s);
                 vh e2{}, s2{};
                 *reinterpret_cast<vh_memory*>(ds + r * key_block + j) = s1;
                 if (both) {
-                  const vf f = power_of_two_short(minimum(broadcast(0.0f), get_or(scores + other * key_block + j, c, none[0]) * factor - shift2));
+                  const vf f = power_of_two_short(get_or(scores + other * key_block + j, c, none) * factor - shift2);
                   const vf t = f * (get(slopes_of_p + other * key_block + j, c) - less2);
                   e2 = narrow(f), s2 = narrow(t);
                   *reinterpret_cast<vh_memory*>(ds + other * key_block + j) = s2;
