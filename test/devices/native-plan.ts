@@ -1,5 +1,5 @@
-import { runKernel } from '../../compiler/ir/interpret.js'
 import { tensorBytes } from '../../compiler/ir/bytes.js'
+import { runKernel } from '../../compiler/ir/interpret.js'
 import { resultTypes } from '../../compiler/ir/ops.js'
 import { bf16Uses, roundToBf16, takesBf16 } from '../../compiler/ir/precision.js'
 import type { KernelKind, OpAttrs, TensorType } from '../../compiler/ir/types.js'
@@ -89,7 +89,8 @@ const roundsInside: readonly KernelKind[] = ['attention', 'attention_grad', 'pro
 /** How far a result may be off, as a share of its largest element. A number may round to either neighbour: by 2^-8. */
 function share(kind: KernelKind, one: Case, result: TensorType): number {
   const stored = result.dtype === 'bf16' ? 2 ** -8 : 0
-  const inside = roundsInside.includes(kind) && one.operands.some((o) => o?.type.dtype === 'bf16') ? 2 ** -7 : 0
+  const inside =
+    roundsInside.includes(kind) && one.operands.some((o) => o?.type.dtype === 'bf16') ? 2 ** -7 : 0
   return 1e-5 * (one.slack ?? 1) + stored + inside
 }
 

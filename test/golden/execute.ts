@@ -7,6 +7,8 @@ import type { Device, HostTensor, State } from '../../runtime/devices/device.js'
 export interface Loaded {
   readonly inputs: readonly HostInput[]
   readonly state: State
+  /** Names for `output`. */
+  readonly outputs: readonly string[]
   /** Runs all programs with these inputs, or only the first: a micro-step that others follow. */
   run(inputs: Readonly<Record<string, ArrayLike<number>>>, programs?: 'all' | 'accumulate'): Promise<void>
   output(name: string): Promise<HostTensor>
@@ -59,6 +61,7 @@ export async function load(
   return {
     inputs: optimized.inputs,
     state,
+    outputs: plan.outputs.map((output) => output.name),
     run: async (inputs, programs = 'all') => {
       const wanted = plan.inputs.map((input) => input.name)
       await executable.writeInputs(
