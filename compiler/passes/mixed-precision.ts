@@ -81,7 +81,9 @@ function storedInBf16(func: Func): Uint8Array {
   for (const op of func.ops) for (const id of writes(op)) half[id] = 1
   const keepFloat = (id: ValueId) => {
     const maker = makers[id]
-    for (const other of maker === undefined ? [] : writes(maker)) half[other] = 0
+    // Statistics beside an activation are float32 in any case.
+    if (maker === undefined || !writes(maker).includes(id)) return
+    for (const together of writes(maker)) half[together] = 0
   }
   for (const op of func.ops)
     op.operands.forEach((id, i) => {

@@ -72,6 +72,7 @@ const shortened = (line: string) =>
     .replace(/%kept_blocks_(\d+)_(attn|ffn)_global_local_/g, '%kept_$1_$2')
     .replace(/; (%\w+), .*?\)/, '; $1, ...)')
     .replace(/(transA|transB): false, /g, '')
+    .replace(/\{(epilogue|activation): "none", /, '{')
     .replace(/,? ?(epilogue|activation): "none"/, '')
     .replace(/ \{\}/, '')
 
