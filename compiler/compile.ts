@@ -31,11 +31,12 @@ export interface CompileTarget {
 /** What `plan` and `diff` assume: the embedded device, which has every kernel and no limit but memory. */
 export const embeddedTarget: CompileTarget = {
   class: 'arena',
-  capabilities: new Set(
-    Object.keys(operandNames)
+  capabilities: new Set([
+    ...Object.keys(operandNames)
       .filter((kind) => !isStructural(kind as OpKind))
       .map((kind) => `op:${kind}`),
-  ),
+    'bf16',
+  ]),
   arenaLimitBytes: null,
 }
 
@@ -163,10 +164,11 @@ export function optimizePhase(
   target: CompileTarget,
   options: Pick<PassOptions, 'afterPass' | 'measure' | 'verifyEach' | 'figuresOnly'> = {},
 ): { module: Module; trace: readonly PassEffect[] } {
-  const { pack, fuse, recompute } = experiment.optimize
+  const { pack, fuse, precision, recompute } = experiment.optimize
   return optimize(lowered, {
     pack,
     fuse,
+    precision,
     recompute: recompute === 'auto' ? 'off' : recompute,
     capabilities: target.capabilities,
     ...options,
@@ -201,7 +203,7 @@ function planFeatures(
   return [...wanted].map(([name, { of, resolution }]) => {
     const batch = featureBatch(experiment, resolution)
     const lowered = lowerFeatures(experiment, of, resolution, batch)
-    const { module } = optimizePhase(experiment, lowered, target)
+    const { module } = optimizePhase(inFloat32(experiment), lowered, target)
     const plan = buildPlan(module, target, {
       images: batch,
       modelFlopsPerStep: totalFlops(modelFlops(lowered, {})),
@@ -209,6 +211,12 @@ function planFeatures(
     return { feature: { name, plan: planFile(name), of, resolutionPx: resolution, batch }, module, plan }
   })
 }
+
+/** Features are compared in their last digits: evaluations run in float32 whatever training multiplies (decision 31). */
+const inFloat32 = (experiment: ResolvedExperiment): ResolvedExperiment => ({
+  ...experiment,
+  optimize: { ...experiment.optimize, precision: 'float32' },
+})
 
 /** As many images as make some 16,000 tokens, at most 64: enough for products to be efficient. */
 function featureBatch(experiment: ResolvedExperiment, resolution: number): number {

@@ -12,10 +12,13 @@ const warnings = ['-Wall', '-Wextra', '-Wno-maybe-uninitialized', '-Wno-uninitia
 const common = ['-std=c++17', '-fPIC', '-fvisibility=hidden']
 const optimized = ['-O3', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast']
 
+const avx512 = ['-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mavx2', '-mfma']
+
 /** Instruction sets of an architecture, best first: name and compiler flags. */
 const instructionSets = {
   x64: [
-    ['avx512', ['-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mavx2', '-mfma']],
+    ['avx512bf16', [...avx512, '-mavx512bf16']],
+    ['avx512', avx512],
     ['avx2', ['-mavx2', '-mfma']],
     ['portable', []],
   ],
@@ -61,8 +64,9 @@ export function unitsOf(root, extra = optimized) {
       flags: [...common, ...extra, ...flags, `-DDINO_ISA=${isa}`],
     })),
   )
-  // Rounded as the TypeScript of runtime/data rounds: no multiply-add in one.
-  const augment = setsOf(process.arch).flatMap(([isa, flags]) =>
+  // Rounded as the TypeScript of runtime/data rounds: no multiply-add in one. Bytes have no use for bf16.
+  const plain = setsOf(process.arch).filter(([isa]) => isa !== 'avx512bf16')
+  const augment = plain.flatMap(([isa, flags]) =>
     listed(join(src, 'augment'), '.cc')
       .filter((file) => basename(file) !== 'scratch.cc')
       .map((file) => ({

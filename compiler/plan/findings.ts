@@ -108,15 +108,6 @@ export function missingPasses(experiment: ResolvedExperiment): Diagnostic[] {
   const missing = (pass: string, why: string, path: string) =>
     diagnose('DINO0805', spanAt(experiment, path), { pass, why })
   return [
-    ...(optimize.precision === 'bf16'
-      ? [
-          missing(
-            'mixed precision',
-            'planned as float32: memory is that of 4-byte operands',
-            'optimize.precision',
-          ),
-        ]
-      : []),
     ...(optimize.recompute === 'auto'
       ? [missing('recompute = auto', 'planned as off: every activation is kept', 'optimize.recompute')]
       : []),

@@ -63,7 +63,7 @@ export function tinyJob(source: Source, device: Device, options: TinyOptions = {
   const capabilities = device.capabilities().has
   const images = experiment.schedule.microBatch ?? experiment.schedule.batch
   const plan = (module: Module, count: number): Plan =>
-    buildPlan(optimize(module, { pack: true, fuse: true, recompute: 'off', capabilities }).module, target, {
+    buildPlan(optimize(module, { pack: true, fuse: true, precision: 'float32', recompute: 'off', capabilities }).module, target, {
       images: count,
       modelFlopsPerStep: 1,
     })

@@ -23,7 +23,23 @@ struct Loaded {
   std::vector<std::vector<char>> snapshot;
 };
 
+/** Of the host's array: bf16 crosses the border as float. */
 size_t bytes_of(const Tensor& t) { return static_cast<size_t>(t.elements) * 4; }
+
+void copy_in(const Tensor& t, const void* from) {
+  if (t.dtype != DType::bf16) {
+    std::memcpy(t.data, from, bytes_of(t));
+    return;
+  }
+  for (int64_t i = 0; i < t.elements; i++) static_cast<uint16_t*>(t.data)[i] = to_bf16(static_cast<const float*>(from)[i]);
+}
+void copy_out(const Tensor& t, void* to) {
+  if (t.dtype != DType::bf16) {
+    std::memcpy(to, t.data, bytes_of(t));
+    return;
+  }
+  for (int64_t i = 0; i < t.elements; i++) static_cast<float*>(to)[i] = from_bf16(static_cast<const uint16_t*>(t.data)[i]);
+}
 
 struct Device {
   Device(int threads, const Isa& isa) : engine(threads, isa) {}
@@ -341,13 +357,13 @@ napi_value write_tensor(napi_env env, napi_callback_info info) {
   const Tensor& tensor = loaded->executor->tensor(index);
   if (!fitting(env, values[3], tensor.dtype, tensor.elements, array)) return nullptr;
   if (device->pending == 0) {
-    std::memcpy(tensor.data, array.data, bytes_of(tensor));
+    copy_in(tensor, array.data);
     return nullptr;
   }
   const char* bytes = static_cast<const char*>(array.data);
   auto copy = std::make_shared<std::vector<char>>(bytes, bytes + bytes_of(tensor));
   enqueue(env, device, std::make_unique<Work>(), false, [loaded, index, copy](Work&) {
-    std::memcpy(loaded->executor->tensor(index).data, copy->data(), copy->size());
+    copy_in(loaded->executor->tensor(index), copy->data());
   });
   return nullptr;
 }
@@ -367,8 +383,7 @@ napi_value read_tensor(napi_env env, napi_callback_info info) {
   napi_create_reference(env, values[3], 1, &work->array);
   void* const data = array.data;
   return enqueue(env, device, std::move(work), true, [loaded, index, data](Work&) {
-    const Tensor& from = loaded->executor->tensor(index);
-    std::memcpy(data, from.data, bytes_of(from));
+    copy_out(loaded->executor->tensor(index), data);
   });
 }
 
@@ -386,7 +401,7 @@ napi_value run_program(napi_env env, napi_callback_info info) {
     work.outcome = loaded->executor->run(program, device->engine, device->stop);
     std::lock_guard<std::mutex> lock(loaded->mutex);
     for (size_t i = 0; i < loaded->metrics.size(); i++)
-      std::memcpy(loaded->snapshot[i].data(), loaded->executor->tensor(loaded->metrics[i]).data, loaded->snapshot[i].size());
+      copy_out(loaded->executor->tensor(loaded->metrics[i]), loaded->snapshot[i].data());
   });
 }
 
