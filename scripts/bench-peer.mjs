@@ -106,7 +106,10 @@ function run(command, args) {
 
 /** Of all threads; null where there is no compiler to build the measurement with. */
 function peakGflops() {
-  const best = spawnSync('node', ['scripts/bench-native.mjs', '--peak', options.threads], { cwd: root, encoding: 'utf8' })
+  const best = spawnSync('node', ['scripts/bench-native.mjs', `--peak=${options.threads}`], {
+    cwd: root,
+    encoding: 'utf8',
+  })
   const found = /^([\d.]+) GFLOP\/s/m.exec(best.stdout)
   return found === null ? null : Number(found[1])
 }

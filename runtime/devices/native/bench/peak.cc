@@ -10,7 +10,8 @@ namespace DINO_ISA {
 /** Runs so many rounds and returns how many operations that was. */
 double multiply_adds(int64_t rounds) {
   vf acc[12];
-  for (int i = 0; i < 12; i++) acc[i] = broadcast(static_cast<float>(i));
+  // From values that the compiler cannot know: one that stays where it is would be left out of the loop.
+  for (int i = 0; i < 12; i++) acc[i] = broadcast(static_cast<float>(rounds + i));
   const vf a = broadcast(0.999f), b = broadcast(0.001f);
   for (int64_t r = 0; r < rounds; r++) {
 #pragma GCC unroll 12
