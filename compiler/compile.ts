@@ -11,7 +11,7 @@ import { buildPlan } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
 import { type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
-import { memoryBudget, overBudget } from './plan/findings.js'
+import { memoryBudget, missingPrecision, overBudget } from './plan/findings.js'
 import { measureWork } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
 import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
@@ -74,8 +74,13 @@ function loweringFaults(experiment: ResolvedExperiment): readonly Diagnostic[] {
   }
 }
 
-/** A resolved variant to the plans and the run spec that train and evaluate it. */
+/**
+ * A resolved variant to the plans and the run spec that train and evaluate it. Throws a DiagnosticError where the target
+ * cannot do what the experiment asks for.
+ */
 export function compileVariant(experiment: ResolvedExperiment, target: CompileTarget): CompiledVariant {
+  const lacking = missingPrecision(experiment, target.capabilities)
+  if (lacking.length > 0) throw new DiagnosticError(lacking)
   const phases = planPhases(experiment, target)
   const features = planFeatures(experiment, target)
   const plans: Record<string, Plan> = {}

@@ -1,5 +1,3 @@
-import { diagnose } from '../../diagnostics/catalogue.js'
-import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { bf16Uses, multipliesBf16, takesBf16 } from '../ir/precision.js'
 import type { AnyOp, Func, Module, OpAttrs, OpKind, ValueId } from '../ir/types.js'
 import { definitions, makeOp, mapEntries, openDraft } from './rewrite.js'
@@ -16,31 +14,10 @@ import { definitions, makeOp, mapEntries, openDraft } from './rewrite.js'
  *   %h, %pre = linear(%y, %w, %fc1_bias) {activation: "gelu", storage: "bf16"}                         both bf16
  *
  * Which ops read and write bf16 is the table of ir/precision.ts; decision 31 says why. State, gradients of parameters,
- * the residual stream, statistics and losses stay float32: no op reads them as bf16. Throws DINO0811 where the target
- * has no bf16.
+ * the residual stream, statistics and losses stay float32: no op reads them as bf16.
  */
-export function mixedPrecision(
-  module: Module,
-  precision: 'float32' | 'bf16',
-  capabilities: ReadonlySet<string>,
-): Module {
-  if (precision === 'float32') return module
-  if (!capabilities.has('bf16')) refuse(module)
-  return mapEntries(module, lowerPrecision)
-}
-
-function refuse(module: Module): never {
-  const product = module.entries
-    .flatMap((name) => module.functions[name]!.ops)
-    .find(({ kind }) => bf16Uses[kind]?.multiplies !== undefined)
-  throw new DiagnosticError([
-    diagnose(
-      'DINO0811',
-      product?.span ?? null,
-      { op: 'bf16' },
-      { help: ['run on a device that has it: native or interpret', 'set optimize.precision = float32'] },
-    ),
-  ])
+export function mixedPrecision(module: Module, precision: 'float32' | 'bf16'): Module {
+  return precision === 'float32' ? module : mapEntries(module, lowerPrecision)
 }
 
 function lowerPrecision(func: Func): Func {

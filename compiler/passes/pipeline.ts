@@ -74,7 +74,7 @@ const passes = [
   },
   /*  8 */ {
     name: 'mixed-precision',
-    run: (module, options) => mixedPrecision(module, options.precision, options.capabilities),
+    run: (module, options) => mixedPrecision(module, options.precision),
   },
   /*  9 */ { name: 'recompute', run: (module, options) => recompute(module, options.recompute) },
   /* 10 */ { name: 'shard', run: null },

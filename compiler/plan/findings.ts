@@ -102,6 +102,17 @@ export function jumps(experiment: ResolvedExperiment, cost: VariantCost): Diagno
   return found
 }
 
+/** DINO0811 where the experiment asks for products in bf16 of a target that has none. */
+export function missingPrecision(
+  experiment: ResolvedExperiment,
+  capabilities: ReadonlySet<string>,
+): Diagnostic[] {
+  const { precision } = experiment.optimize
+  if (precision === 'float32' || capabilities.has(precision)) return []
+  const help = ['run on a device that has it: native or interpret', 'set optimize.precision = float32']
+  return [diagnose('DINO0811', spanAt(experiment, 'optimize.precision'), { op: precision }, { help })]
+}
+
 /** DINO0805 for each pass that the experiment asks for and this version plans as off. */
 export function missingPasses(experiment: ResolvedExperiment): Diagnostic[] {
   const { optimize, hardware } = experiment

@@ -285,8 +285,9 @@ void one_to_one(Checker& c, int operands) {
 void one_to_one_stored(Checker& c, int operands) {
   c.counts(operands, operands, 1);
   for (int i = 0; i < operands; i++) {
-    c.expect(c.has(i) && c.result(0) && c.operand(i)->shape == c.result(0)->shape, "has operands or results of different shapes");
-    c.expect(c.has(i) && c.operand(i)->dtype != DType::i32 && c.result(0)->dtype != DType::i32, "computes in i32");
+    if (!c.has(i) || !c.result(0) || c.operand(i)->shape != c.result(0)->shape)
+      return c.fail("has operands or results of different shapes");
+    c.expect(c.operand(i)->dtype != DType::i32 && c.result(0)->dtype != DType::i32, "computes in i32");
   }
 }
 void gelu(Checker& c) { one_to_one_stored(c, 1); }
