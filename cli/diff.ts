@@ -1,17 +1,15 @@
 import { existsSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
 import pc from 'picocolors'
-import { embeddedTarget, planVariant } from '../compiler/compile.js'
-import type { VariantCost } from '../compiler/plan/cost.js'
 import { type Change, type DiffResult, diff, type Pair, type Side } from '../compiler/resolve/diff.js'
-import { canonicalForm, configIdentity } from '../compiler/resolve/identity.js'
 import { savedExperiments } from '../compiler/resolve/saved.js'
 import type { Span } from '../diagnostics/diagnostic.js'
+import { type Derived, derive, figureLines } from './diff/derived.js'
 import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, type FileOptions, fileOptions, formatOption } from './options.js'
 import { usesColor } from './print.js'
 import { resolveFile } from './resolve-file.js'
-import { aligned, significant } from './terminal/figures.js'
+import { aligned } from './terminal/figures.js'
 
 interface Options {
   readonly format?: string
@@ -19,16 +17,6 @@ interface Options {
   readonly set?: string[]
   readonly param?: string[]
   readonly exitCode?: boolean
-}
-
-/** One figure that follows from the changes of a pair; null where it cannot be known without data. */
-interface Derived {
-  readonly experiment: string
-  readonly variant: string
-  /** `parameters`, `pretrain.peakBytes`. */
-  readonly name: string
-  readonly before: number | string | null
-  readonly after: number | string | null
 }
 
 export function define(command: Command): void {
@@ -61,59 +49,27 @@ function run(a: string, b: string, options: Options): number {
 function sideOf(entry: string, options: FileOptions, format: 'human' | 'json'): Side[] {
   if (existsSync(entry) && statSync(entry).isDirectory()) return savedExperiments(entry)
   const { experiments } = resolveFile(entry, options, format)
+  const hash = entry.lastIndexOf('#')
+  const namesVariant = hash >= 0 && entry.includes('.', hash)
   return experiments.map((family) => ({
     name: family.name,
     variants: family.variants.map((variant) => variant.resolved),
+    namesVariant,
   }))
-}
-
-/** What follows from the differences of a pair; nothing where it differs in nothing that costs. */
-function derive(pair: Pair): Derived[] {
-  const { before, after, experiment, variant } = pair
-  const costly =
-    JSON.stringify([before.hardware, canonicalForm(before)]) !==
-    JSON.stringify([after.hardware, canonicalForm(after)])
-  if (!costly) return []
-  const [a, b] = [before, after].map((resolved) => figures(planVariant(resolved, embeddedTarget, null)))
-  a!.set('identity', configIdentity(before, 0))
-  b!.set('identity', configIdentity(after, 0))
-  const names = [...new Set([...a!.keys(), ...b!.keys()])]
-  return names.map((name) => ({
-    experiment,
-    variant,
-    name,
-    before: a!.get(name) ?? null,
-    after: b!.get(name) ?? null,
-  }))
-}
-
-/** By name; those of a phase carry its name where there are several. */
-function figures(cost: VariantCost): Map<string, number | string | null> {
-  const found = new Map<string, number | string | null>([['parameters', cost.parameters.total]])
-  const several = cost.phases.length > 1
-  for (const phase of cost.phases) {
-    const put = (name: string, value: number | null) =>
-      found.set(several ? `${phase.name}.${name}` : name, value)
-    put('tokensPerImage', phase.tokensPerImage)
-    put('modelFlopsPerImage', phase.modelFlopsPerImage)
-    put('executedFlopsPerStep', phase.executedFlopsPerStep)
-    put('peakBytes', phase.perRank.peakBytes)
-    put('collectiveBytesPerStep', phase.perRank.collectiveBytesPerStep)
-    put('imagesSeen', phase.imagesSeen)
-  }
-  return found
 }
 
 function write(result: DiffResult, derived: readonly Derived[], a: string, b: string): string {
   if (result.changes.length === 0) return 'no differences in meaning\n'
   const colors = pc.createColors(usesColor(process.stdout))
   const lines: string[] = []
+  const titles = new Map(result.pairs.map((pair) => [nameOf(pair.experiment, pair.variant), titleOf(pair)]))
   const names = [...new Set(result.changes.map(ownerOf(result.pairs)))]
   for (const name of names) {
     const changes = result.changes.filter((change) => ownerOf(result.pairs)(change) === name)
     const rows = changes.map((change) => row(change, name))
+    const title = titles.get(name) ?? name
     lines.push(
-      ...[...aligned([[`  ${name}`, '', '', '', shortFile(a), shortFile(b), ''], ...rows], columns)].map(
+      ...aligned([[`  ${title}`, '', '', '', shortFile(a), shortFile(b), ''], ...rows], columns).map(
         (line, i) => {
           if (i === 0) return colors.bold(line.slice(2))
           const sign = line[0]
@@ -121,21 +77,15 @@ function write(result: DiffResult, derived: readonly Derived[], a: string, b: st
         },
       ),
     )
-    const own = derived.filter(
-      (d) =>
-        nameOf(d.experiment, d.variant) === name &&
-        d.before !== null &&
-        d.after !== null &&
-        (d.before !== 0 || d.after !== 0),
-    )
-    if (own.length > 0) {
-      lines.push('')
-      const table = [['what follows', 'a', 'b', ''], ...own.map(figureRow)]
-      lines.push(...aligned(table, figureColumns))
-    }
-    lines.push('')
+    lines.push(...figureLines(derived.filter((d) => nameOf(d.experiment, d.variant) === name)), '')
   }
   return `${lines.join('\n').trimEnd()}\n`
+}
+
+/** `base`, or what it is compared with where that has another name: `base -> base.no_koleo`. */
+function titleOf({ before, after }: Pair): string {
+  const [from, to] = [before, after].map(({ name, variant }) => nameOf(name, variant))
+  return from === to ? from! : `${from} -> ${to}`
 }
 
 const columns = [
@@ -147,13 +97,6 @@ const columns = [
   { align: 'left', gap: 3 },
   { align: 'left', gap: 3 },
 ] as const
-const figureColumns = [
-  { align: 'left' },
-  { align: 'right', gap: 3 },
-  { align: 'right', gap: 3 },
-  { align: 'right', gap: 3 },
-] as const
-
 function nameOf(experiment: string, variant: string): string {
   return variant === 'full' ? experiment : `${experiment}.${variant}`
 }
@@ -190,46 +133,4 @@ function placeText(span: Span | null): string {
 function shortFile(entry: string): string {
   const file = entry.includes('#') ? entry.slice(0, entry.lastIndexOf('#')) : entry
   return file.slice(file.lastIndexOf('/') + 1)
-}
-
-/** How each figure is called and written. */
-const figureForms: Readonly<Record<string, readonly [label: string, write: (value: number) => string]>> = {
-  parameters: ['parameters', scaled],
-  tokensPerImage: ['tokens per image', scaled],
-  modelFlopsPerImage: ['FLOP per image', scaled],
-  executedFlopsPerStep: ['FLOP per step, executed', scaled],
-  peakBytes: ['peak memory of a rank', binary],
-  collectiveBytesPerStep: ['communication per step', binary],
-  imagesSeen: ['images seen', scaled],
-}
-
-function figureRow({ name, before, after }: Derived): string[] {
-  const [figure, phase] = name.split('.').reverse() as [string, string | undefined]
-  const [label, write] = figureForms[figure] ?? [figure, String]
-  const title = `  ${phase === undefined ? '' : `${phase}: `}${label}`
-  if (typeof before === 'string' || typeof after === 'string') {
-    const shared = before === after ? 'runs can be shared' : 'no run can be shared'
-    return [title, `${String(before).slice(0, 4)}..`, `${String(after).slice(0, 4)}..`, shared]
-  }
-  const share = ((after! - before!) / (before || 1)) * 100
-  const change = Math.abs(share) < 0.05 ? '' : `${share > 0 ? '+' : '-'}${significant(Math.abs(share), 2)} %`
-  return [title, write(before!), write(after!), change]
-}
-
-function binary(value: number): string {
-  if (value === 0) return '0'
-  return value >= 2 ** 30
-    ? `${significant(value / 2 ** 30, 3)} GiB`
-    : `${significant(value / 2 ** 20, 3)} MiB`
-}
-
-function scaled(value: number): string {
-  for (const [factor, letter] of [
-    [1e15, 'P'],
-    [1e12, 'T'],
-    [1e9, 'G'],
-    [1e6, 'M'],
-  ] as const)
-    if (value >= factor) return `${significant(value / factor, 3)} ${letter}`
-  return String(Math.round(value))
 }

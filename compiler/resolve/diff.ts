@@ -21,10 +21,12 @@ export interface Change {
   readonly at: { readonly before: Span | null; readonly after: Span | null }
 }
 
-/** Experiments of one side, each with its variants. */
+/** An experiment of one side with its variants. */
 export interface Side {
   readonly name: string
   readonly variants: readonly ResolvedExperiment[]
+  /** The side names this one variant, as `FILE#base.no_koleo` does and `FILE#base` and `FILE` do not. */
+  readonly namesVariant: boolean
 }
 
 /** Two variants that are compared. */
@@ -40,7 +42,11 @@ export interface DiffResult {
   readonly changes: readonly Change[]
 }
 
-/** Compares two sides: experiments and variants pair by name, or as they are where each side has exactly one. */
+/**
+ * Compares two sides. Experiments pair by name, or as they are where each side has exactly one. Their variants pair by
+ * name; where both sides name one variant, those two; where one side does, that one and the unedited experiment of the
+ * other, which is what `FILE#base` by itself means beside `FILE#base.no_koleo`.
+ */
 export function diff(before: readonly Side[], after: readonly Side[]): DiffResult {
   const pairs: Pair[] = []
   const changes: Change[] = []
@@ -50,7 +56,8 @@ export function diff(before: readonly Side[], after: readonly Side[]): DiffResul
       changes.push(wholeChange(one.name, a === null ? null : 'experiment', b === null ? null : 'experiment'))
       continue
     }
-    for (const [x, y] of pairUp(a.variants, b.variants, (e) => e.variant)) {
+    const [of, and] = a.namesVariant || b.namesVariant ? [unedited(a), unedited(b)] : [a.variants, b.variants]
+    for (const [x, y] of pairUp(of, and, (e) => e.variant)) {
       const name = prefixOf(a.name, (x ?? y)!.variant)
       if (x === null || y === null) {
         changes.push(wholeChange(name, x === null ? null : 'variant', y === null ? null : 'variant'))
@@ -61,6 +68,12 @@ export function diff(before: readonly Side[], after: readonly Side[]): DiffResul
     }
   }
   return { pairs, changes }
+}
+
+/** The variant that a side names, else `full`; a folder may hold runs of neither: then all that it holds. */
+function unedited({ variants, namesVariant }: Side): readonly ResolvedExperiment[] {
+  const full = variants.filter((e) => e.variant === 'full')
+  return namesVariant || full.length === 0 ? variants : full
 }
 
 function prefixOf(experiment: string, variant: string): string {

@@ -1,21 +1,24 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative, sep } from 'node:path'
 import { diagnose } from '../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { schemaFaults } from '../../grammar/schema/validate.js'
 import type { Side } from './diff.js'
 import type { ResolvedExperiment } from './resolved.js'
 
-/** The experiments whose runs lie in a folder: `runs/NAME`, one of its variants, or one seed of that. */
+/** The experiments whose runs lie in a folder: `runs`, `runs/NAME`, one of its variants, or one seed of that. */
 export function savedExperiments(folder: string): Side[] {
   const sides = new Map<string, Map<string, ResolvedExperiment>>()
-  for (const path of resolvedFiles(folder, 3)) {
+  const paths = resolvedFiles(folder, 3)
+  // `seed-0/resolved.json` lies in the folder of a variant.
+  const namesVariant = paths.every((path) => relative(folder, path).split(sep).length <= 2)
+  for (const path of paths) {
     const resolved = readResolved(path)
     const variants = sides.get(resolved.name) ?? new Map<string, ResolvedExperiment>()
     sides.set(resolved.name, variants)
     if (!variants.has(resolved.variant)) variants.set(resolved.variant, resolved)
   }
-  return [...sides].map(([name, variants]) => ({ name, variants: [...variants.values()] }))
+  return [...sides].map(([name, variants]) => ({ name, variants: [...variants.values()], namesVariant }))
 }
 
 function resolvedFiles(folder: string, depth: number): string[] {

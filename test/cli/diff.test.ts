@@ -115,6 +115,33 @@ describe('dinoc diff', () => {
     expect(lines.some((l) => /^ {2}tokens per image +232 +198 +-15 %$/.test(l))).toBe(true)
     expect(lines.some((l) => /^ {2}identity .*no run can be shared$/.test(l))).toBe(true)
   })
+  it('writes both sides of a figure in one unit, as many decimals as the smaller one needs', async () => {
+    writeFileSync('c.dino', base('backbone.width = 384\n  backbone.heads = 6\n  hardware.ranks = 2'))
+    writeFileSync('d.dino', base('hardware.ranks = 2'))
+    const lines = (await call(defineDiff, 'd.dino#base.full', 'c.dino#base.full')).split('\n')
+    const figures = lines.slice(lines.findIndex((l) => l.startsWith('what follows')) + 1)
+    const shown = figures
+      .map((line) => line.trim().split(/ {3,}/))
+      .filter(([name]) => name && name !== 'identity')
+    expect(
+      shown.map(([name, a, b]) => [name, ...[a, b].map((text) => text?.replace(/[\d.,]+/, 'N'))]),
+    ).toEqual([
+      ['parameters', 'N M', 'N M'],
+      ['tokens per image', 'N', 'N'],
+      ['GFLOP per image', 'N', 'N'],
+      ['GFLOP per step, executed', 'N', 'N'],
+      ['peak memory of a rank', 'N MiB', 'N MiB'],
+      ['communication per step', 'N MB', 'N MB'],
+      ['images seen', 'N', 'N'],
+    ])
+    const [, small, large] = shown.find(([name]) => name === 'parameters')!
+    expect(small!.split('.')[1]!.length).toBe(large!.split('.')[1]!.length)
+  })
+  it('names both where an experiment is compared with a variant of it', async () => {
+    const [title, change] = (await call(defineDiff, 'a.dino#base', 'a.dino#base.no_koleo')).split('\n')
+    expect(title).toMatch(/^base -> base\.no_koleo +a\.dino +a\.dino$/)
+    expect(change).toMatch(/^- loss\.koleo /)
+  })
   it('tells with --exit-code whether anything differs', async () => {
     await call(defineDiff, '--exit-code', 'a.dino', 'b.dino')
     expect(process.exitCode).toBe(1)

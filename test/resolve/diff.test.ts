@@ -7,6 +7,7 @@ const sides = (text: string, entry = 'test.dino') =>
   resolveText(text, { entry }).experiments.map((e) => ({
     name: e.name,
     variants: e.variants.map((v) => v.resolved),
+    namesVariant: entry.includes('#') && entry.split('#')[1]!.includes('.'),
   }))
 const changes = (a: string, b: string): Change[] => [...diff(sides(a), sides(b)).changes]
 const rows = (a: string, b: string) =>
@@ -86,7 +87,11 @@ describe('diff', () => {
     })
     const at = (weight: number) => {
       const { experiments } = resolveWith(host(weight))
-      return experiments.map((e) => ({ name: e.name, variants: e.variants.map((v) => v.resolved) }))
+      return experiments.map((e) => ({
+        name: e.name,
+        variants: e.variants.map((v) => v.resolved),
+        namesVariant: false,
+      }))
     }
     expect(diff(at(0.1), at(0.2)).changes.map((c) => [c.path, c.before, c.after, c.at.after?.file])).toEqual([
       ['small.loss.koleo.weight', 0.1, 0.2, 'std/dinov2.dino'],
@@ -111,6 +116,34 @@ describe('diff', () => {
     expect(changes(many, fewer).map((c) => c.path)).toEqual(['small.a.loss.koleo.weight', 'small.b'])
     const two = diff(sides(many, 'test.dino#small.full'), sides(many, 'test.dino#small.b'))
     expect(two.changes.map((c) => c.path)).toEqual(['small.loss.dino.weight'])
+  })
+  it('pairs a variant that one side names with the unedited experiment of the other', () => {
+    const text = small(
+      'ablation { variant a { loss.koleo.weight = 0.3 }, variant b { loss.dino.weight = 0.5 } }',
+    )
+    const other = text.replace('experiment small', 'experiment other')
+    const pairs = (before: string, after: string, b = text) => {
+      const { pairs, changes } = diff(sides(text, `test.dino${before}`), sides(b, `test.dino${after}`))
+      return [
+        pairs.map((p) => `${p.before.name}.${p.before.variant} ${p.after.name}.${p.after.variant}`),
+        changes.map((c) => c.path),
+      ]
+    }
+    // Names of variants on neither side: by name.
+    expect(pairs('#small', '#small')[0]).toEqual([
+      'small.full small.full',
+      'small.a small.a',
+      'small.b small.b',
+    ])
+    expect(pairs('', '')[0]).toEqual(pairs('#small', '#small')[0])
+    // On one side.
+    expect(pairs('#small', '#small.b')).toEqual([['small.full small.b'], ['small.loss.dino.weight']])
+    expect(pairs('', '#small.b')).toEqual(pairs('#small', '#small.b'))
+    expect(pairs('#small.b', '#small')).toEqual([['small.b small.full'], ['small.b.loss.dino.weight']])
+    expect(pairs('#small', '#small.full')).toEqual([['small.full small.full'], []])
+    expect(pairs('#small', '#other.b', other)[0]).toEqual(['small.full other.b'])
+    // On both.
+    expect(pairs('#small.a', '#small.b')[0]).toEqual(['small.a small.b'])
   })
   it('calls another number of ranks a change of numerics where a term sees one rank', () => {
     const ranks = (n: number, rest = '') => small(`hardware { ranks = ${n} }\n${rest}`)
