@@ -1,8 +1,14 @@
-/**
- * What is compared: a step of ours, an experiment of bench/models.dino, with the same step of the peer. `least` is the
- * ratio of images per second that the project holds itself to.
- */
-export const cases = [
+/** A step of ours, an experiment of bench/models.dino, beside the same step of the peer. */
+export interface Case {
+  readonly name: string
+  readonly ours: string
+  /** Options of bench/peer/main.py. */
+  readonly peer: readonly string[]
+  /** The ratio of images per second that the project holds itself to. */
+  readonly least: number
+}
+
+export const cases: readonly Case[] = [
   { name: 'vits14-eager', ours: 'vits14_step.full', peer: [], least: 1.15 },
   { name: 'vits14-compiled', ours: 'vits14_step.full', peer: ['--compile'], least: 1.12 },
   { name: 'small-eager', ours: 'small_step.full', peer: [], least: 1.12 },
