@@ -10,9 +10,9 @@ export function openNativeViews(
   normalized: readonly Float32Array[],
   instructionSet?: number,
 ): ViewRenderer | null {
-  const addon = built()
-  if (!addon) return null
-  const set = instructionSet ?? chooseInstructionSet(addon).index
+  const library = open(instructionSet)
+  if (library === null) return null
+  const { addon, set } = library
   const channels = normalized.length
   const tables = new Float32Array(channels * 256)
   for (const [c, values] of normalized.entries()) tables.set(values, c * 256)
@@ -25,9 +25,10 @@ export function openNativeViews(
   }
 }
 
-function built(): Addon | null {
+function open(instructionSet: number | undefined): { addon: Addon; set: number } | null {
   try {
-    return loadAddon()
+    const addon = loadAddon()
+    return { addon, set: instructionSet ?? chooseInstructionSet(addon).index }
   } catch (error) {
     // The native device says so where it was asked for; images come out the same without it.
     if (error instanceof DiagnosticError) return null
