@@ -39,7 +39,7 @@ def experiment(case, common):
     return {
         "backbone": {"width": vit["embed_dim"], "depth": vit["depth"], "heads": vit["num_heads"], "patch": vit["patch_size"],
                      "ffn": "mlp", "ffnRatio": 4, "registers": 0, "layerScale": vit["layerscale"],
-                     "posGrid": vit["img_size"] // vit["patch_size"], "dropPath": {"to": 0},
+                     "posGrid": vit["img_size"] // vit["patch_size"], "dropPath": {"shape": "uniform", "to": 0},
                      "posInterpolation": {"offset": vit["interpolate_offset"], "antialias": False}},
         "head": {"dino": head("dino"), **({"ibot": head("ibot")} if case["separate_head"] else {})},
         "loss": {"dino": {"weight": case["dino_loss_weight"], "centering": centering},

@@ -15,6 +15,8 @@ def network(config):
     b, heads = config["backbone"], config["head"]
     if b["ffn"] != "mlp" or b["registers"] or b["posInterpolation"]["antialias"]:
         raise SystemExit("the peer knows MLP backbones without registers and antialiasing")
+    if b["dropPath"]["shape"] != "uniform" or any(l.get("studentTemp", 0.1) != 0.1 for l in config["loss"].values()):
+        raise SystemExit("the peer knows one drop path for all blocks and a student temperature of 0.1")
     net = nn.ModuleDict()
     net["backbone"] = Backbone(
         b["width"], b["depth"], b["heads"], b["patch"], b["ffnRatio"], b["layerScale"], b["posGrid"],

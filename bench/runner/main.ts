@@ -25,11 +25,11 @@ const own = join(root, '.peer/bin/python')
 if (options.setup) setUp()
 
 const python = process.env.DINO_PEER_PYTHON ?? own
-const torch = spawnSync(python, ['-c', 'import torch; print(torch.__version__)'], { encoding: 'utf8' })
+const torch = spawnSync(python, ['-c', 'import numpy, torch; print(torch.__version__)'], { encoding: 'utf8' })
 if (torch.status !== 0)
   refuse(
-    'the comparison needs Python with PyTorch, which is not here: `npm run bench:peer -- --setup` puts it into .peer/,\n' +
-      'or name a Python that has it: DINO_PEER_PYTHON=PYTHON npm run bench:peer',
+    'the comparison needs Python with PyTorch and NumPy, which are not here: `npm run bench:peer -- --setup` puts them into .peer/,\n' +
+      'or name a Python that has them: DINO_PEER_PYTHON=PYTHON npm run bench:peer',
   )
 const chosen = pick(options.cases?.split(',') ?? cases.map(({ name }) => name))
 
@@ -67,7 +67,8 @@ const page = [
 ].join('\n')
 process.stdout.write(page)
 if (options.write) {
-  const file = join(root, `bench/${new Date().toISOString().slice(0, 10)}-pytorch.md`)
+  const which = options.cases === undefined ? '' : `-${chosen.map(({ name }) => name).join('-')}`
+  const file = join(root, `bench/${new Date().toISOString().slice(0, 10)}-pytorch${which}.md`)
   writeFileSync(file, page)
   console.error(`written to ${file}`)
 }

@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { cases } from '../../bench/runner/cases.js'
 import { compare, markdown, median } from '../../bench/runner/figures.js'
@@ -35,7 +34,7 @@ test('every case names a step that is there', () => {
 })
 
 const python = process.env.DINO_PEER_PYTHON ?? '.peer/bin/python'
-const torch = existsSync(python)
+const torch = spawnSync(python, ['-c', 'import numpy, torch']).status === 0
 test.skipIf(!torch)(
   `the PyTorch peer gives the recorded losses${torch ? '' : ' (skipped: no PyTorch; npm run bench:peer -- --setup)'}`,
   () => {
