@@ -60,6 +60,11 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
     ['error DINO0402 3:18 `schedule.epoch`: expected a time of training, found 1250 without a unit'],
   ],
   [
+    'epoch of nothing',
+    small('schedule.epoch = 0 steps'),
+    ['error DINO0410 3:18 `schedule.epoch` must be above 0 steps, found 0 steps'],
+  ],
+  [
     'batch bad',
     small('schedule { batch = 64, phase pretrain { lr = 1e-3 * sqrt(batch / 1024 img) } }'),
     ['error DINO0402 3:20 `schedule.batch`: expected a number of images, found 64 without a unit'],
