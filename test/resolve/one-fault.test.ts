@@ -93,6 +93,11 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
     ['error DINO0301 1:120 no block is called `phaze` inside `schedule`'],
   ],
   [
+    'reserved variant',
+    small('ablation { variant untrained { loss.koleo.weight = 0.2 } }'),
+    ['error DINO0318 3:20 `untrained` is defined twice in this file'],
+  ],
+  [
     'batch bad',
     small('schedule { batch = 64, phase pretrain { lr = 1e-3 * sqrt(batch / 1024 img) } }'),
     ['error DINO0402 3:20 `schedule.batch`: expected a number of images, found 64 without a unit'],
