@@ -98,6 +98,21 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
     ['error DINO0318 3:20 `untrained` is defined twice in this file'],
   ],
   [
+    'integer param with a fraction, used twice',
+    small('ablation.seeds = [s]\nloss.koleo.weight = s', 'param s: integer = 1.5\n'),
+    ['error DINO0413 2:20 `s` must be a whole number, found 1.5'],
+  ],
+  [
+    'probability param, unused',
+    `param r: probability = 150%\n${small('')}`,
+    ['error DINO0410 1:24 `r` must be at least 0% and at most 100%, found 150%'],
+  ],
+  [
+    'count param, unused',
+    `param n: count = 1.5 img\n${small('')}`,
+    ['error DINO0413 1:18 `n` must be a whole number, found 1.5 img'],
+  ],
+  [
     'batch bad',
     small('schedule { batch = 64, phase pretrain { lr = 1e-3 * sqrt(batch / 1024 img) } }'),
     ['error DINO0402 3:20 `schedule.batch`: expected a number of images, found 64 without a unit'],
