@@ -26,6 +26,10 @@ export function define(command: Command): void {
     ['human', 'short', 'json', 'sarif'] satisfies Format[],
   )
     .option('--deny-warnings', 'exit with 1 on warnings too')
+    .addHelpText(
+      'after',
+      '\nOf more than 50 diagnostics the gravest are shown; json, short and sarif have all.',
+    )
     .action((files: string[], options: Options) => {
       process.exitCode = check(files, options)
     })
@@ -44,7 +48,7 @@ function check(files: readonly string[], options: Options): number {
       env: process.env,
     })
     for (const [name, text] of resolution.files) texts.set(name, text)
-    found.push(...resolution.diagnostics)
+    for (const diagnostic of resolution.diagnostics) found.push(diagnostic)
   }
   const diagnostics = inOrder(found)
   if (format === 'sarif') process.stdout.write(`${renderSarif(diagnostics, version())}\n`)

@@ -6,7 +6,7 @@ import { commandLineText } from '../compiler/resolve/command-line.js'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { inOrder, summary } from '../diagnostics/order.js'
 import { packageRoot } from '../diagnostics/package-root.js'
-import { renderHuman } from '../diagnostics/render/human.js'
+import { linesOf, renderHuman } from '../diagnostics/render/human.js'
 import { renderJson } from '../diagnostics/render/json.js'
 import { renderShort } from '../diagnostics/render/short.js'
 
@@ -40,7 +40,10 @@ export interface PrintOptions {
   readonly texts?: ReadonlyMap<string, string>
 }
 
-/** Diagnostics in order, each once, as text that ends with a newline; empty where there are none. */
+/**
+ * Diagnostics in order, each once, as text that ends with a newline; empty where there are none. For people at most 50,
+ * the gravest, and how many more there are; machines get all.
+ */
 export function renderDiagnostics(
   diagnostics: readonly Diagnostic[],
   stream: Partial<Pick<WriteStream, 'columns' | 'isTTY'>>,
@@ -54,17 +57,36 @@ export function renderDiagnostics(
     case 'short':
       return `${ordered.map(renderShort).join('\n')}\n`
     case 'human': {
-      const cache = new Map<string, string | null>(texts)
-      const source = (file: string) => {
-        if (!cache.has(file)) cache.set(file, sourceText(file))
+      const cache = new Map<string, readonly string[] | null>()
+      const lines = (file: string) => {
+        if (!cache.has(file)) {
+          const text = texts?.get(file) ?? sourceText(file)
+          cache.set(file, text === null ? null : linesOf(text))
+        }
         return cache.get(file)!
       }
-      const options = { source, color: usesColor(stream), width: columnsOf(stream) }
-      return `${ordered.map((d) => `${renderHuman(d, options)}\n`).join('\n')}`
+      const options = { lines, color: usesColor(stream), width: columnsOf(stream) }
+      const shown = gravest(ordered, shownAtMost)
+      const rest = ordered.length - shown.length
+      const more = rest === 0 ? [] : [`${rest} more; --format json lists all\n`]
+      return [...shown.map((d) => `${renderHuman(d, options)}\n`), ...more].join('\n')
     }
     default:
       return format satisfies never
   }
+}
+
+/** Nobody reads more of them at once, and a terminal keeps no more. */
+const shownAtMost = 50
+
+/** At most `count`: errors before warnings before notes, the first of each; in the order given. */
+function gravest(diagnostics: readonly Diagnostic[], count: number): readonly Diagnostic[] {
+  if (diagnostics.length <= count) return diagnostics
+  const bySeverity = (['error', 'warning', 'note'] as const).flatMap((severity) =>
+    diagnostics.filter((d) => d.severity === severity),
+  )
+  const kept = new Set(bySeverity.slice(0, count))
+  return diagnostics.filter((d) => kept.has(d))
 }
 
 /** Diagnostics to standard error, as every command but `check` gives them, with a count behind them. */

@@ -147,8 +147,7 @@ export function numberValue(written: string): number {
 
 function comment(token: IToken, text: string, file: string): Comment {
   const span = tokenSpan(token, file)
-  const lineStart =
-    Math.max(text.lastIndexOf('\n', span.start - 1), text.lastIndexOf('\r', span.start - 1)) + 1
+  const lineStart = span.start - span.startColumn + 1
   return { text: token.image, span, ownLine: /^[\s\uFEFF]*$/.test(text.slice(lineStart, span.start)) }
 }
 

@@ -6,7 +6,7 @@ import { braceTooMany, notClosed, openerBelow, openerMissing } from './brace-fau
 import { balance } from './braces.js'
 import { explain } from './faults.js'
 import { guess, guessHeader, poison } from './guess.js'
-import { type Extent, extent, isOpener, onNewLine, startsStatement, type Tokens } from './layout.js'
+import { type Extent, extent, isCloser, isOpener, onNewLine, startsStatement, type Tokens } from './layout.js'
 import { type LexicalFault, lex } from './lexer.js'
 import { conditionInValue, settleCondition } from './nested.js'
 import { isHarmless, PendingFaults } from './pending-faults.js'
@@ -25,6 +25,9 @@ export interface Parsed {
 
 /** Blocks and brackets deeper than this are refused: nobody reads them, and recursion has an end. */
 const deepest = 100
+/** Each operator of `1 + 2 + 3` has all before it as its left side. */
+const deepestOperators = 1000
+const operators: ReadonlySet<unknown> = new Set([t.Plus, t.Minus, t.Star, t.Slash])
 
 const grammar = new StatementParser()
 
@@ -74,13 +77,19 @@ class FileReader {
   private readonly pending: PendingFaults
   /** Offsets of `{` that belong to faulty statements: each may have taken the `}` of a block around it. */
   private readonly strayOpeners: number[] = []
+  /** Comments that hold a `}`. */
+  private readonly closing: readonly Comment[]
+  /** Lines of the first `told` diagnostics. */
+  private readonly faultyLines = new Set<number>()
+  private told = 0
 
   constructor(
     private readonly tokens: Tokens,
-    private readonly comments: readonly Comment[],
+    comments: readonly Comment[],
     faults: readonly LexicalFault[],
     private readonly file: string,
   ) {
+    this.closing = comments.filter(({ text }) => text.includes('}'))
     this.pending = new PendingFaults(faults, tokens)
     grammar.file = file
   }
@@ -231,12 +240,20 @@ class FileReader {
 
   private tooDeep(start: number, end: number): Diagnostic | null {
     let depth = 0
+    /** Operators since the last comma of each open bracket: those nest, those of another item do not. */
+    const nested = [0]
     for (let i = start; i < end; i++) {
       const type = this.tokens[i]!.tokenType
-      if (isOpener(this.tokens[i]!) || type === t.NotWord) depth++
-      else if (type === t.RParen || type === t.RSquare) depth--
-      else if (type === t.Comma) continue
+      const opens = isOpener(this.tokens[i]!)
+      if (opens || type === t.NotWord) depth++
+      else if (isCloser(this.tokens[i]!)) depth--
+      if (opens) nested.push(0)
+      else if (isCloser(this.tokens[i]!)) nested.splice(Math.max(1, nested.length - 1))
+      else if (type === t.Comma) nested[nested.length - 1] = 0
+      else if (operators.has(type)) nested[nested.length - 1]!++
       if (depth > deepest) return diagnose('DINO0118', this.span(i), { what: 'brackets', deepest })
+      if (nested.at(-1)! > deepestOperators)
+        return diagnose('DINO0118', this.span(i), { what: 'operators', deepest: deepestOperators })
     }
     return null
   }
@@ -395,13 +412,14 @@ class FileReader {
 
   /** A fault may turn the rest of its line into a comment: `"hf://...` without its first quote. */
   private isInComment(from: number, to: number): boolean {
-    return this.comments.some(
-      ({ span, text }) =>
-        span.start > from &&
-        span.start < to &&
-        text.includes('}') &&
-        this.diagnostics.some((d) => d.primary?.span.startLine === span.startLine),
-    )
+    for (; this.told < this.diagnostics.length; this.told++)
+      this.faultyLines.add(this.diagnostics[this.told]!.primary?.span.startLine ?? 0)
+    for (let i = firstAfter(this.closing, from); i < this.closing.length; i++) {
+      const { start, startLine } = this.closing[i]!.span
+      if (start >= to) return false
+      if (this.faultyLines.has(startLine)) return true
+    }
+    return false
   }
 
   private unexplained(fault: LexicalFault | null): LexicalFault | null {
@@ -412,6 +430,17 @@ class FileReader {
   private isExplained(fault: LexicalFault): boolean {
     return fault.kind === 'brace' && fault.image === '}' && this.pending.explains(0, fault.span.start, '{')
   }
+}
+
+/** The first of some comments, in the order of the text, that begins behind an offset. */
+function firstAfter(comments: readonly Comment[], offset: number): number {
+  let [low, high] = [0, comments.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (comments[middle]!.span.start > offset) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 const clauses: ReadonlySet<unknown> = new Set([t.ExtendsWord, t.OverWord, t.WhereWord])

@@ -113,11 +113,22 @@ export const RCurly = createToken({ name: 'RCurly', pattern: '}' })
 export const EndOfFile = EOF
 
 export const LineComment = createToken({ name: 'LineComment', pattern: /\/\/[^\r\n]*/, group: 'comments' })
+/** Where the text that was asked last has no `* /` any more: a file of unclosed comments is not searched for each. */
+const unclosed = { text: '', from: 0 }
 export const BlockComment = createToken({
   name: 'BlockComment',
-  pattern: /\/\*[\s\S]*?\*\//,
-  group: 'comments',
+  start_chars_hint: ['/'],
   line_breaks: true,
+  group: 'comments',
+  pattern: (text, offset) => {
+    if (text[offset] !== '/' || text[offset + 1] !== '*') return null
+    if (unclosed.text === text && offset >= unclosed.from) return null
+    const end = text.indexOf('*/', offset + 2)
+    if (end >= 0) return [text.slice(offset, end + 2)]
+    unclosed.text = text
+    unclosed.from = offset
+    return null
+  },
 })
 /** Counts as closed at the end of its line. */
 export const UnclosedComment = createToken({ name: 'UnclosedComment', pattern: /\/\*[^\r\n]*/ })

@@ -1,5 +1,5 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
-import { alternatives, didYouMean, nearest } from '../../diagnostics/nearest.js'
+import { alternatives, didYouMean, listed, nearest } from '../../diagnostics/nearest.js'
 import type { Assignment, Block, Drop, Name, Statement, Value } from '../../grammar/ast.js'
 import { type KindDef, kindNamed, kinds } from '../../grammar/schema/vocabulary.js'
 import type { Module } from './modules.js'
@@ -187,7 +187,7 @@ function kindInside(block: Block, container: KindDef, report: Report): KindDef |
     { kind: keyword, where },
     {
       label: 'unknown block',
-      notes: container.inside.length === 0 ? [] : [`blocks ${where}: ${container.inside.join(', ')}`],
+      notes: container.inside.length === 0 ? [] : [`blocks ${where}: ${listed(container.inside)}`],
       help: didYouMean(keyword, container.inside),
     },
   )

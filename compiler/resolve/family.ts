@@ -4,7 +4,7 @@ import type { Block, Value } from '../../grammar/ast.js'
 import { kindNamed } from '../../grammar/schema/vocabulary.js'
 import { applyBody } from './apply.js'
 import { type Body, checkHeader, type Layer, readBody, type Setting } from './edits.js'
-import type { ExperimentDefinition } from './modules.js'
+import { type ExperimentDefinition, namesOf } from './modules.js'
 import type { Report } from './report.js'
 import { copyNode, type Node, newNode } from './tree.js'
 
@@ -45,6 +45,8 @@ const reservedVariants: ReadonlyMap<string, string> = new Map([
   ['untrained', '`untrained` is the model before training, a row of each table of results'],
 ])
 
+/** Parents of parents, so that following them has an end. */
+const deepest = 100
 const setLayer = 900
 const overLayer = 1000
 const variantLayer = 1001
@@ -168,9 +170,6 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
     const found = definition.module.names.get(name.text)
     if (found === undefined || path.names.length > 1) {
       if (found === undefined && definition.module.source.incomplete) return 'broken'
-      const known = [...definition.module.names.values()]
-        .filter((d) => d.kind === 'experiment')
-        .map((d) => d.name)
       report.give(
         'DINO0204',
         path.span,
@@ -178,10 +177,7 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
         {
           label: 'unknown',
           notes: path.names.length > 1 ? ['only an experiment can be extended, not a variant'] : [],
-          help: didYouMean(
-            name.text,
-            known.filter((n) => n !== definition.name),
-          ),
+          help: didYouMean(name.text, others(definition)),
         },
       )
       return 'broken'
@@ -201,7 +197,10 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
       report.give('DINO0205', path.span, { cycle }, { label: 'closes the circle' })
       return 'broken'
     }
-    return treeOf(found)
+    const parent = open.length < deepest ? treeOf(found) : null
+    if (parent !== null && parent.depth < deepest) return parent
+    report.give('DINO0118', path.span, { what: 'experiments that extend one another', deepest })
+    return 'broken'
   }
 
   /** The tree with `--set` on top. */
@@ -404,4 +403,9 @@ function checkInheritedEdits(body: Body, inherited: Map<string, VariantSource>, 
       )
     }
   }
+}
+
+/** What an experiment might have meant to extend. */
+function* others({ module, name }: ExperimentDefinition): Generator<string> {
+  for (const other of namesOf(module, 'experiment')) if (other !== name) yield other
 }

@@ -1,5 +1,6 @@
-import type { Span } from '../../diagnostics/diagnostic.js'
-import { didYouMean, nearest } from '../../diagnostics/nearest.js'
+import { diagnose } from '../../diagnostics/catalogue.js'
+import type { Diagnostic, Span } from '../../diagnostics/diagnostic.js'
+import { didYouMean, listed, nearest } from '../../diagnostics/nearest.js'
 import type { Block, Import, Param, SourceFile } from '../../grammar/ast.js'
 import { parse } from '../../grammar/parser.js'
 import { topLevelKinds } from '../../grammar/schema/vocabulary.js'
@@ -45,6 +46,16 @@ export interface Program {
   /** By file, in the order read. */
   readonly modules: ReadonlyMap<string, Module>
   readonly texts: ReadonlyMap<string, string>
+}
+
+/** Characters (UTF-16 units) of a file: some fifty thousand lines. What is larger is no experiment. */
+export const largestFile = 2 * 2 ** 20
+
+/** DINO0231 for a text that is too large to be read. */
+export function tooLarge(path: string, text: string, at: Span | null): Diagnostic | null {
+  if (text.length <= largestFile) return null
+  const args = { path, characters: text.length, largest: largestFile }
+  return diagnose('DINO0231', at, args, { help: ['keep labels and lists of images in files of their own'] })
 }
 
 /** Reads a file and all that it imports; null where the file itself cannot be read. */
@@ -133,7 +144,7 @@ export function loadProgram(file: string, host: SourceHost, report: Report): Pro
         {
           label: 'not defined there',
           notes: [
-            `an import binds what a file itself defines: ${known.length === 0 ? 'nothing' : known.join(', ')}`,
+            `an import binds what a file itself defines: ${known.length === 0 ? 'nothing' : listed(known)}`,
           ],
           help: didYouMean(name.text, known),
         },
@@ -176,7 +187,16 @@ export function loadProgram(file: string, host: SourceHost, report: Report): Pro
       )
       return null
     }
-    return load(path, text)
+    return isTooLarge(path, text, item.from.span) ? null : load(path, text)
+  }
+
+  const isTooLarge = (path: string, text: string, at: Span | null): boolean => {
+    const fault = tooLarge(path, text, at)
+    if (fault !== null) {
+      report.errors++
+      report.diagnostics.push(fault)
+    }
+    return fault !== null
   }
 
   const text = readModule(file, host)
@@ -184,7 +204,13 @@ export function loadProgram(file: string, host: SourceHost, report: Report): Pro
     report.give('DINO0220', null, { path: file })
     return null
   }
+  if (isTooLarge(file, text, null)) return null
   return { entry: load(file, text), modules, texts }
+}
+
+/** Names that mean something of these kinds in a file, one by one. */
+export function* namesOf(module: Module, ...kinds: Definition['kind'][]): Generator<string> {
+  for (const { kind, name } of module.names.values()) if (kinds.includes(kind)) yield name
 }
 
 function readModule(path: string, host: SourceHost): string | null {

@@ -35,6 +35,9 @@ const dimsOf: Record<QuantityType, readonly Dims[]> = {
   factor: [{ x: 1 }],
 }
 
+/** Params that take their values from one another, so that looking them up has an end. */
+const deepest = 100
+
 export interface ParamOptions {
   readonly params: Readonly<Record<string, string>>
   readonly env: Readonly<Record<string, string | undefined>>
@@ -43,22 +46,34 @@ export interface ParamOptions {
 /** Values of params, each found once: `--param` first, else what the file says. */
 export function paramValues(options: ParamOptions, report: Report, texts: Map<string, string>) {
   const found = new Map<Param, Dyn>()
-  const open: Param[] = []
+  /** How many params stand one behind the other in a value, itself included. */
+  const depths = new Map<Param, number>()
+  const open: { readonly param: Param; below: number }[] = []
 
   const lookUp = (module: Module, name: string, at: Span): Dyn | null => {
     const param = module.params.get(name)
     if (param === undefined) return null
     module.used.add(name)
-    const known = found.get(param)
-    if (known !== undefined) return known
-    if (open.includes(param)) {
-      const cycle = [...open.slice(open.indexOf(param)).map((p) => p.name.text), name]
+    const first = open.findIndex((user) => user.param === param)
+    if (first >= 0) {
+      const cycle = [...open.slice(first).map((user) => user.param.name.text), name]
       report.give('DINO0223', at, { cycle }, { label: 'needs its own value' })
       return { kind: 'bad', span: at }
     }
-    open.push(param)
+    const value = found.get(param) ?? (open.length < deepest ? newValue(param, module) : null)
+    const user = open.at(-1)
+    if (value === null || (user && depths.get(param)! >= deepest)) {
+      report.give('DINO0118', at, { what: 'params', deepest })
+      return { kind: 'bad', span: at }
+    }
+    if (user) user.below = Math.max(user.below, depths.get(param)!)
+    return value
+  }
+
+  const newValue = (param: Param, module: Module): Dyn => {
+    open.push({ param, below: 0 })
     const value = paramValue(param, module)
-    open.pop()
+    depths.set(param, 1 + open.pop()!.below)
     found.set(param, value)
     return value
   }

@@ -1,10 +1,10 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
-import { didYouMean, nearest } from '../../diagnostics/nearest.js'
+import { alternatives, didYouMean, listed, nearest } from '../../diagnostics/nearest.js'
 import type { ReferenceKind } from '../../grammar/schema/types.js'
 import type { Dyn } from './dyn.js'
 import { wrongType } from './expected.js'
 import { argumentName, type FieldScope } from './field-scope.js'
-import type { CurationDefinition, Module, SourceDefinition } from './modules.js'
+import { type CurationDefinition, type Module, namesOf, type SourceDefinition } from './modules.js'
 import { POISON, type Poison } from './poison.js'
 import type { DataReference, ModelReference, Source } from './resolved.js'
 import { addUp } from './shares.js'
@@ -95,7 +95,7 @@ function unknownPart(
     { name, split: part },
     {
       label: 'unknown',
-      notes: [`${what} of \`${name}\`: ${known.length === 0 ? 'none' : known.join(', ')}`],
+      notes: [`${what} of \`${name}\`: ${known.length === 0 ? 'none' : listed(known)}`],
       help: didYouMean(part, known),
     },
   )
@@ -132,8 +132,7 @@ function lookUp(value: Dyn & { kind: 'path' }, scope: FieldScope): DataDefinitio
   const definition = value.module.names.get(name.text)
   if (definition === undefined) {
     if (value.module.source.incomplete) return POISON
-    const known = dataNames(value.module)
-    const stages = [...(scope.references.stages ?? [])]
+    const meant = nearest(name.text, dataNames(value.module, scope))
     scope.report.give(
       'DINO0206',
       name.span.file === value.span.file ? value.span : name.span,
@@ -141,10 +140,9 @@ function lookUp(value: Dyn & { kind: 'path' }, scope: FieldScope): DataDefinitio
       {
         label: 'unknown',
         help: [
-          ...didYouMean(name.text, [...known, ...stages]),
-          ...(nearest(name.text, [...known, ...stages]).length === 0
-            ? [`define it with \`source ${name.text}: folder { path = "..." }\`, or import it`]
-            : []),
+          meant.length > 0
+            ? `did you mean ${alternatives(meant)}?`
+            : `define it with \`source ${name.text}: folder { path = "..." }\`, or import it`,
         ],
       },
     )
@@ -162,10 +160,9 @@ function lookUp(value: Dyn & { kind: 'path' }, scope: FieldScope): DataDefinitio
   return definition
 }
 
-function dataNames(module: Module): string[] {
-  return [...module.names.values()]
-    .filter((d) => d.kind === 'source' || d.kind === 'curation')
-    .map((d) => d.name)
+function* dataNames(module: Module, scope: FieldScope): Generator<string> {
+  yield* namesOf(module, 'source', 'curation')
+  yield* scope.references.stages ?? []
 }
 
 /** An input of a curation's stage: an earlier stage comes before a source of the same name. */
@@ -246,16 +243,13 @@ function modelReference(value: Dyn, scope: FieldScope): ModelReference | Poison 
   const definition = arg.value.module.names.get(experiment!.text)
   if (definition === undefined) {
     if (arg.value.module.source.incomplete) return POISON
-    const known = [...arg.value.module.names.values()]
-      .filter((d) => d.kind === 'experiment')
-      .map((d) => d.name)
     scope.report.give(
       'DINO0204',
       arg.value.span,
       { name: experiment!.text },
       {
         label: 'unknown',
-        help: didYouMean(experiment!.text, known),
+        help: didYouMean(experiment!.text, namesOf(arg.value.module, 'experiment')),
       },
     )
     return POISON

@@ -1,5 +1,5 @@
 import type { Diagnostic, Span } from '../../diagnostics/diagnostic.js'
-import { didYouMean } from '../../diagnostics/nearest.js'
+import { didYouMean, listed } from '../../diagnostics/nearest.js'
 import { applyBody } from './apply.js'
 import type { BuildScope, Origin } from './build.js'
 import { completeExperiment } from './complete.js'
@@ -29,6 +29,9 @@ import { checkTopLevel, reportUnusedParams } from './top-level.js'
 import { copyNode } from './tree.js'
 
 export type { SourceHost } from './host.js'
+
+/** Teachers of teachers, so that building them has an end. */
+const deepest = 100
 
 export interface ResolveOptions {
   /** `path=value`, one more body on top of every experiment that the entry names. */
@@ -128,7 +131,11 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
         report.give('DINO0214', at, { cycle }, { label: 'needs the run that it is part of' })
         return { resolved: POISON }
       }
-      return { resolved: built(definition, tree, plan, id)?.resolved ?? POISON }
+      const outcome = running.length < deepest ? built(definition, tree, plan, id) : null
+      if (outcome?.resolved && generations(outcome.resolved) < deepest) return { resolved: outcome.resolved }
+      if (outcome === null || outcome.resolved !== null)
+        report.give('DINO0118', at, { what: 'runs that need one another', deepest })
+      return { resolved: POISON }
     },
   }
 
@@ -253,7 +260,7 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
           null,
           { name: `${definition.name}.${only}`, file },
           {
-            notes: [`variants of \`${definition.name}\`: ${plans.map((p) => p.name).join(', ')}`],
+            notes: [`variants of \`${definition.name}\`: ${listed(plans.map((p) => p.name))}`],
             help: didYouMean(
               only,
               plans.map((p) => p.name),
@@ -313,13 +320,21 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
         null,
         { name, file },
         {
-          notes: [`experiments of ${file}: ${known.length === 0 ? 'none' : known.join(', ')}`],
+          notes: [`experiments of ${file}: ${known.length === 0 ? 'none' : listed(known)}`],
           help: didYouMean(name, known),
         },
       )
     }
   }
   return { diagnostics: sorted(report.diagnostics, program), experiments, files }
+}
+
+/** A run, its teacher, that one's teacher, ...: how many. */
+function generations(experiment: ResolvedExperiment): number {
+  let count = 1
+  for (let { teacher } = experiment; teacher.type === 'frozen' && teacher.from.kind === 'run'; count++)
+    teacher = teacher.from.resolved.teacher
+  return count
 }
 
 interface Outcome {

@@ -1,5 +1,5 @@
 import type { Span } from '../../diagnostics/diagnostic.js'
-import { alternatives, didYouMean, nearest } from '../../diagnostics/nearest.js'
+import { alternatives, didYouMean, listed, nearest } from '../../diagnostics/nearest.js'
 import type { Name } from '../../grammar/ast.js'
 import { kinds, pathOf, referenceNames } from '../../grammar/schema/vocabulary.js'
 import { dotted, type Located } from './locate.js'
@@ -99,7 +99,7 @@ export function reportNothing(
     { path: found.path },
     {
       label: 'not there',
-      notes: near.length > 0 || found.known.length === 0 ? [] : [`there is ${found.known.join(', ')}`],
+      notes: near.length > 0 || found.known.length === 0 ? [] : [`there is ${listed(found.known)}`],
       help: near,
     },
   )

@@ -149,4 +149,10 @@ export const names = {
     'environment variable not set',
     ({ variable }) => `the environment variable ${variable} is not set`,
   ),
+  DINO0231: entry<{ path: string; characters: number; largest: number }>(
+    'error',
+    'file too large',
+    ({ path, characters, largest }) =>
+      `${path} has ${(characters / 2 ** 20).toFixed(1)} Mi characters: a file of experiments has at most ${largest / 2 ** 20} Mi`,
+  ),
 } as const

@@ -3,8 +3,8 @@ import type { Diagnostic, Label, Severity, Span } from '../diagnostic.js'
 import { type Cells, cellsOf, sliceCells } from './cells.js'
 
 export interface HumanOptions {
-  /** The text of a file, null where it cannot be read: then places are named without their lines. */
-  readonly source: (file: string) => string | null
+  /** The lines of a file, null where it cannot be read: then places are named without their lines. */
+  readonly lines: (file: string) => readonly string[] | null
   readonly color: boolean
   /** Columns of the terminal; longer source lines are cut around what they show. */
   readonly width: number
@@ -82,8 +82,7 @@ function snippet(
   paint: Painter,
 ): string[] {
   const bar = `${' '.repeat(gutter + 1)}${paint.frame('|')}`
-  const text = options.source(marks[0]!.span.file)
-  const source = text?.split(/\r\n|\r|\n/)
+  const source = options.lines(marks[0]!.span.file)
   if (!source) {
     // the place of the first mark stands above already
     const said = marks.filter((mark) => mark.message)
@@ -99,13 +98,12 @@ function snippet(
       lines.push(sourceLine(previous! + 1, cellsOf(source[previous!] ?? '').text, gutter, options, paint))
     else if (skipped > 1) lines.push(paint.frame('...'))
     const onLine = marks.filter((mark) => mark.span.startLine === number)
-    for (const { text: shown, marks: placed } of windows(
-      cellsOf(source[number - 1] ?? ''),
-      onLine,
-      gutter,
-      options,
-    ))
-      lines.push(sourceLine(number, shown, gutter, options, paint), ...underlines(placed, bar, paint))
+    for (const stretch of stretches(source[number - 1] ?? '', onLine))
+      for (const window of windows(cellsOf(stretch.text), stretch.marks, gutter, options))
+        lines.push(
+          sourceLine(number, window.text, gutter, options, paint),
+          ...underlines(window.marks, bar, paint),
+        )
     previous = number
   }
   return [...lines, bar]
@@ -122,6 +120,24 @@ function sourceLine(
   const cut = sliceCells(text, 0, room)
   const shown = cut.length < text.trimEnd().length ? `${sliceCells(text, 0, room - 3)}...` : text
   return `${paint.frame(`${String(number).padStart(gutter)} |`)} ${shown}`.trimEnd()
+}
+
+/** The lines of a text, as diagnostics count them. */
+export function linesOf(text: string): string[] {
+  return text.split(/\r\n|\r|\n/)
+}
+
+const longest = 4096
+
+/** A line as a whole; of one that no terminal could show, the part around each mark. */
+function stretches(line: string, marks: readonly Mark[]): { text: string; marks: readonly Mark[] }[] {
+  if (line.length <= longest) return [{ text: line, marks }]
+  return marks.map((mark) => {
+    const from = Math.max(0, mark.span.startColumn - 1 - longest / 4)
+    const { startColumn, endColumn } = mark.span
+    const span = { ...mark.span, startColumn: startColumn - from, endColumn: endColumn - from }
+    return { text: line.slice(from, from + longest), marks: [{ ...mark, span }] }
+  })
 }
 
 interface Placed {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { diagnose } from '../../diagnostics/catalogue.js'
 import type { Diagnostic, Span } from '../../diagnostics/diagnostic.js'
 import { inOrder, summary } from '../../diagnostics/order.js'
-import { renderHuman } from '../../diagnostics/render/human.js'
+import { linesOf, renderHuman } from '../../diagnostics/render/human.js'
 import { renderJson } from '../../diagnostics/render/json.js'
 import { renderSarif } from '../../diagnostics/render/sarif.js'
 import { renderShort } from '../../diagnostics/render/short.js'
@@ -29,7 +29,7 @@ function at(file: string, text: string, needle: string, n = 0): Span {
 }
 
 function show(diagnostic: Diagnostic, texts: Record<string, string>, width = 100, color = false): string {
-  return `\n${renderHuman(diagnostic, { source: (file) => texts[file] ?? null, color, width })}\n`
+  return `\n${renderHuman(diagnostic, { lines: (file) => (texts[file] === undefined ? null : linesOf(texts[file])), color, width })}\n`
 }
 
 const child =

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { catalogue } from '../../diagnostics/catalogue.js'
-import { renderHuman } from '../../diagnostics/render/human.js'
+import { linesOf, renderHuman } from '../../diagnostics/render/human.js'
 import { parse } from '../../grammar/parser.js'
 import { format } from '../../grammar/printer.js'
 import { expectGolden } from '../support/golden.js'
@@ -20,7 +20,7 @@ describe('syntax: the whole list of diagnostics', () => {
     const file = path.split('/').at(-1)!
     const { diagnostics } = parse(text, file)
     for (const { code } of diagnostics) seen.add(code)
-    const options = { source: () => text, color: false, width: 100 }
+    const options = { lines: () => linesOf(text), color: false, width: 100 }
     const shown = diagnostics.map((d) => renderHuman(d, options))
     expectGolden(
       path.replace(/\.dino$/, '.txt'),

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { renderHuman } from '../../diagnostics/render/human.js'
+import { linesOf, renderHuman } from '../../diagnostics/render/human.js'
 import { resolveText } from './resolve-text.js'
 
 /**
@@ -17,9 +17,9 @@ describe.each(cases)('%s', (name) => {
     const text = readFileSync(new URL(`${name}.dino`, folder), 'utf8')
     const options = /^\/\/ options (.*)$/m.exec(text)
     const resolution = resolveText(text, options === null ? {} : JSON.parse(options[1]!))
-    const source = (file: string) => resolution.files.get(file) ?? null
+    const lines = (file: string) => linesOf(resolution.files.get(file)!)
     const rendered = resolution.diagnostics
-      .map((d) => `${renderHuman(d, { source, color: false, width: 100 })}\n`)
+      .map((d) => `${renderHuman(d, { lines, color: false, width: 100 })}\n`)
       .join('\n')
     const expected = new URL(`${name}.txt`, folder)
     if (process.env.UPDATE_GOLDEN) writeFileSync(expected, rendered)

@@ -1,4 +1,4 @@
-import { didYouMean } from '../../../diagnostics/nearest.js'
+import { didYouMean, listed } from '../../../diagnostics/nearest.js'
 import { kindNamed } from '../../../grammar/schema/vocabulary.js'
 import type { DataReference, ResolvedExperiment } from '../resolved.js'
 import { blame, each, marks, type Rule } from './rule.js'
@@ -26,9 +26,7 @@ export const primaryMetrics: Rule = (context) => {
         { name: kind === 'eval' && name !== undefined ? name : metric },
         {
           label: 'unknown',
-          notes: [
-            names.length === 0 ? 'the experiment has no evaluation' : `evaluations: ${names.join(', ')}`,
-          ],
+          notes: [names.length === 0 ? 'the experiment has no evaluation' : `evaluations: ${listed(names)}`],
           help:
             name !== undefined && didYouMean(name, names).length > 0
               ? didYouMean(name, names)

@@ -1,4 +1,4 @@
-import { didYouMean } from '../../../diagnostics/nearest.js'
+import { didYouMean, listed } from '../../../diagnostics/nearest.js'
 import { isPoisoned, unlessPoisoned } from '../poison.js'
 import { blame, each, type Rule, type RuleContext, written } from './rule.js'
 
@@ -44,7 +44,7 @@ export const lossHead: Rule = (context) => {
       { name: loss.head },
       {
         label: written(context, path) && blamed.path === path ? '' : `loss \`${name}\` looks for it`,
-        notes: known.length === 0 ? [] : [`there is ${known.map((h) => `head.${h}`).join(', ')}`],
+        notes: known.length === 0 ? [] : [`there is ${listed(known.map((h) => `head.${h}`))}`],
         help: [
           ...didYouMean(
             `head.${loss.head}`,
