@@ -92,14 +92,13 @@ function refuseTooLarge(phase: string, plan: Plan, spec: RunSpec, deviceBytes: n
   const arenas = plan.arenas.reduce((sum, arena) => sum + arena.bytes, 0)
   const state = spec.state.reduce((sum, { dtype, shape }) => sum + tensorBytes({ dtype, shape }), 0)
   if (deviceBytes === null || arenas + state <= deviceBytes) return
-  throw new DiagnosticError([
-    diagnose(
-      'DINO0801',
-      null,
-      { phase, peak: gibibytes(arenas + state), budget: gibibytes(deviceBytes), setBy: 'the device' },
-      { help: ['time fewer images: --set schedule.batch="4 img"'] },
-    ),
-  ])
+  const found = diagnose(
+    'DINO0801',
+    null,
+    { phase, peak: gibibytes(arenas + state), budget: gibibytes(deviceBytes), setBy: 'the device' },
+    { help: ['time fewer images: --set schedule.batch="4 img"'] },
+  )
+  throw new DiagnosticError([{ ...found, severity: 'error' }])
 }
 
 function text(name: string, result: BenchResult): string {
