@@ -20,13 +20,25 @@ interface LogLine {
 }
 export type MetricsLine = TrainingLine | EvaluationLine
 
-/** What the monitors saw: `entropy.dino`, `usage.ibot`. */
-export interface HealthLine extends LogLine {
+/** What the monitors saw, of a step or of the features that an evaluation computed. */
+export type HealthLine = StepHealth | EvaluationHealth
+
+/** `entropy.dino`, `usage.ibot` */
+export interface StepHealth extends LogLine {
   readonly phase: string
   readonly measures: Readonly<Record<string, number>>
 }
 
-export function isEvaluation(line: LogLine): line is EvaluationLine {
+/** By evaluation: `rank.cls`, `spread.cls`. */
+export interface EvaluationHealth extends EvaluatedLine {
+  readonly phase: string
+}
+
+interface EvaluatedLine extends LogLine {
+  readonly eval: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
+
+export function isEvaluation<L extends LogLine>(line: L): line is Extract<L, EvaluatedLine> {
   return 'eval' in line
 }
 
@@ -101,17 +113,18 @@ async function cutBack(path: string, step: number): Promise<void> {
 }
 
 /**
- * Puts evaluations that came later into the file where an undisturbed run of today's file would have them. What
+ * Puts evaluations that came later into a log where an undisturbed run of today's file would have them. What
  * stands there under names of `fresh` is taken out: results of another protocol.
  */
 export async function mergeEvaluations(
   path: string,
-  added: readonly EvaluationLine[],
+  added: readonly EvaluatedLine[],
   fresh: ReadonlySet<string>,
 ): Promise<void> {
-  const lines: MetricsLine[] = []
-  for (const line of await readLog(path)) {
-    if (!isEvaluation(line)) {
+  const lines: (LogLine | EvaluatedLine)[] = []
+  const isEvaluated = (line: LogLine): line is EvaluatedLine => 'eval' in line
+  for (const line of await readLog<LogLine>(path)) {
+    if (!isEvaluated(line)) {
       lines.push(line)
       continue
     }
@@ -119,12 +132,12 @@ export async function mergeEvaluations(
     if (kept.length > 0) lines.push({ ...line, eval: Object.fromEntries(kept) })
   }
   for (const line of added) {
-    const same = lines.findIndex((other) => isEvaluation(other) && other.step === line.step)
+    const same = lines.findIndex((other) => isEvaluated(other) && other.step === line.step)
     if (same >= 0) {
-      const other = lines[same] as EvaluationLine
+      const other = lines[same] as EvaluatedLine
       lines[same] = { ...other, eval: { ...other.eval, ...line.eval } }
     } else {
-      const after = lines.findIndex((other) => !isEvaluation(other) && other.step >= line.step)
+      const after = lines.findIndex((other) => !isEvaluated(other) && other.step >= line.step)
       lines.splice(after < 0 ? lines.length : after, 0, line)
     }
   }

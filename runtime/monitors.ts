@@ -1,6 +1,7 @@
 import type { Monitor } from '../compiler/plan/run-spec.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import type { EvaluationHealth } from './metrics-log.js'
 
 /**
  * Health monitors: each watches one measure and acts when it is beyond its threshold for `patience` steps in a row,
@@ -56,6 +57,11 @@ export function watch(
     } else diagnostics.push(diagnose('DINO1037', null, args, { notes }))
   }
   return { counts: next, diagnostics, stop }
+}
+
+/** What the monitors watch of evaluations; where several were made at one step, the last one's. */
+export function evaluationMeasures({ eval: seen }: EvaluationHealth): Record<string, number> {
+  return Object.assign({}, ...Object.values(seen)) as Record<string, number>
 }
 
 /** Shannon entropy in nats of a distribution that sums to 1 (the mean of the targets over a batch). */

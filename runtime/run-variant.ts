@@ -7,7 +7,7 @@ import { describeEnvironment } from './environment.js'
 import { type EvalFile, readEvalFile } from './eval/eval-file.js'
 import { emptyRecord, type PreparedEvaluation, prepareEvaluations } from './eval/evaluate.js'
 import { refuseUnsupported } from './eval/protocol.js'
-import type { EvaluationLine, RunOutcome } from './events.js'
+import type { RunOutcome } from './events.js'
 import { initialState } from './initialize.js'
 import type { Job, RunData, Settings } from './job.js'
 import { isEvaluation, mergeEvaluations, openLog, readLog } from './metrics-log.js'
@@ -24,7 +24,16 @@ import {
   writeRecord,
 } from './run-directory.js'
 import type { Clock } from './schedule.js'
-import { measure, recordOf, type Session, save, shapesOf, throughput, trainingOf } from './session.js'
+import {
+  type Measurement,
+  measure,
+  recordOf,
+  type Session,
+  save,
+  shapesOf,
+  throughput,
+  trainingOf,
+} from './session.js'
 import { openEventFile, silentEvents } from './tfevents.js'
 import { timeline, totalSteps } from './timeline.js'
 
@@ -184,8 +193,8 @@ async function measureUnfinished(
   checkpoint: Checkpoint,
 ): Promise<Omit<RunOutcome, 'seconds'>> {
   await restoreCheckpoint(checkpoint, session.state, session.shapes)
-  const line = await measure(session, session.evaluations, session.fromStep, 'tell')
-  return outcomeOf(session, line === null ? 'interrupted' : 'reused', session.fromStep)
+  const measured = await measure(session, session.evaluations, session.fromStep, 'tell')
+  return outcomeOf(session, measured === null ? 'interrupted' : 'reused', session.fromStep)
 }
 
 /**
@@ -196,7 +205,7 @@ async function prepareState(session: Session, checkpoint: Checkpoint | null): Pr
   const { job, state, shapes, files, fromStep } = session
   const missing = (which: 'untrained' | 'trained'): PreparedEvaluation[] =>
     session.evaluations.filter((e) => session.evalFile.evaluations[e.evaluation.name]![which] === null)
-  const lines: EvaluationLine[] = []
+  const measured: Measurement[] = []
   const untrained = missing('untrained')
   if (checkpoint === null || untrained.length > 0)
     for (const [name, values] of initialState(job.spec.state, job.spec.seed)) await state.write(name, values)
@@ -206,17 +215,17 @@ async function prepareState(session: Session, checkpoint: Checkpoint | null): Pr
     if (first !== null) await compareCheckpoint(first, state, shapes)
   }
   if (untrained.length > 0) {
-    const line = await measure(session, untrained, 0)
-    if (line === null) return false
-    lines.push(line)
+    const found = await measure(session, untrained, 0)
+    if (found === null) return false
+    measured.push(found)
   }
   if (checkpoint !== null) await restoreCheckpoint(checkpoint, state, shapes)
   const steps = totalSteps(session.spans)
   const trained = fromStep === steps ? missing('trained') : []
   if (trained.length > 0) {
-    const line = await measure(session, trained, steps)
-    if (line === null) return false
-    lines.push(line)
+    const found = await measure(session, trained, steps)
+    if (found === null) return false
+    measured.push(found)
     const late = trained
       .filter(({ evaluation: e }) => e.protocol.every !== null && session.fresh.has(e.name))
       .map((e) => e.evaluation.name)
@@ -226,7 +235,13 @@ async function prepareState(session: Session, checkpoint: Checkpoint | null): Pr
         diagnostic: diagnose('DINO1048', null, { evaluations: late.join(', ') }),
       })
   }
-  if (lines.length > 0) await mergeEvaluations(files.metrics, lines, session.fresh)
+  if (measured.length > 0) {
+    const health = measured.map((found) => found.health)
+    await mergeEvaluations(files.health, health, session.fresh)
+    // Last: what stands there is not measured again.
+    const lines = measured.map(({ line }) => line)
+    await mergeEvaluations(files.metrics, lines, session.fresh)
+  }
   return true
 }
 

@@ -15,8 +15,8 @@ import { exhibit, type GalleryFile, readGallery } from './eval/gallery.js'
 import type { EvaluationLine, LineTime } from './events.js'
 import type { Job, RunData, Settings } from './job.js'
 import { evaluationScalars, lineScalars, nonFinite, stepMeasures, trainingLine } from './lines.js'
-import type { Log } from './metrics-log.js'
-import { type MonitorCounts, watch } from './monitors.js'
+import type { EvaluationHealth, Log } from './metrics-log.js'
+import { evaluationMeasures, type MonitorCounts, watch } from './monitors.js'
 import type { StepResult, Training } from './run.js'
 import { type RunFiles, type RunRecord, writeRecord } from './run-directory.js'
 import { type Clock, toSteps } from './schedule.js'
@@ -75,8 +75,11 @@ export function trainingOf(session: Session): Training {
     async between(step) {
       const due = dueEvaluations(session, step)
       if (due.length > 0) {
-        const line = await measure(session, due, step)
-        if (line !== null) session.logs?.metrics.append(line)
+        const measured = await measure(session, due, step)
+        if (measured !== null) {
+          session.logs?.health.append(measured.health)
+          session.logs?.metrics.append(measured.line)
+        }
       }
       if (checkpointDue(step) || settings.stopping() || session.failure !== null) await save(session, step)
       return session.failure === null && !settings.stopping()
@@ -205,17 +208,23 @@ function dueEvaluations(session: Session, step: number): PreparedEvaluation[] {
   })
 }
 
-/** Measures, keeps the results in eval.json, and gives the line for metrics.jsonl; null where it was abandoned. */
+/** What an evaluation adds to metrics.jsonl and to health.jsonl. */
+export interface Measurement {
+  readonly line: EvaluationLine
+  readonly health: EvaluationHealth
+}
+
+/** Measures, keeps the results in eval.json, and gives the lines for the logs; null where it was abandoned. */
 export async function measure(
   session: Session,
   due: readonly PreparedEvaluation[],
   step: number,
   whatFor: 'keep' | 'tell' = 'keep',
-): Promise<EvaluationLine | null> {
+): Promise<Measurement | null> {
   const { job, settings, spans } = session
   const from = performance.now()
   const results: Record<string, Measured> = {}
-  const measures: Record<string, number> = {}
+  const seen: Record<string, Readonly<Record<string, number>>> = {}
   for (const prepared of due) {
     const { name } = prepared.evaluation
     const context: EvaluationContext = {
@@ -231,20 +240,23 @@ export async function measure(
     if (result === null) return null
     if (whatFor === 'keep' && !(await keepPictures(session, context, prepared, result, step))) return null
     results[name] = result.measured
-    Object.assign(measures, result.measures)
+    seen[name] = result.measures
   }
+  const phase = phaseBefore(spans, step).phase.name
+  const health: EvaluationHealth = { step, phase, eval: seen }
   const line: EvaluationLine = {
     step,
-    phase: phaseBefore(spans, step).phase.name,
+    phase,
     eval: Object.fromEntries(Object.entries(results).map(([name, { metrics }]) => [name, metrics])),
     time: clockNow((performance.now() - from) / 1000),
   }
   settings.emit({ type: 'evaluation', line })
-  if (whatFor === 'tell') return line
+  if (whatFor === 'tell') return { line, health }
+  const measures = evaluationMeasures(health)
   await keepResults(session, step, results)
   session.events.scalars(step, { ...evaluationScalars(line), ...healthScalars(measures) })
   if (step > 0) watchMeasures(session, step, measures)
-  return line
+  return { line, health }
 }
 
 /** Pictures for the report, of the first evaluation, untrained and at the end; false where it was abandoned. */

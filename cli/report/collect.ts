@@ -8,6 +8,7 @@ import type { Environment } from '../../runtime/environment.js'
 import { type EvalFile, readEvalFile } from '../../runtime/eval/eval-file.js'
 import { type GalleryFile, readGallery } from '../../runtime/eval/gallery.js'
 import type { EvaluationLine, TrainingLine } from '../../runtime/events.js'
+import type { HealthLine } from '../../runtime/metrics-log.js'
 import { filesIn, type RunRecord, readRecord } from '../../runtime/run-directory.js'
 
 /** What one run left behind, as far as it got. */
@@ -24,8 +25,8 @@ export interface CollectedRun {
   readonly gallery: GalleryFile | null
   readonly training: readonly TrainingLine[]
   readonly evaluations: readonly EvaluationLine[]
-  /** health.jsonl: what the monitors watch, a line a step. */
-  readonly health: readonly { readonly step: number; readonly measures: Readonly<Record<string, number>> }[]
+  /** What the monitors watched, of each step and of each evaluation. */
+  readonly health: readonly HealthLine[]
 }
 
 /** All runs below `runs/<experiment>/`: `full` first, the others by `order`, then by name; seeds rising. */

@@ -1,10 +1,10 @@
 import { palette, quietColour } from '../../compiler/codegen/charts.js'
-import type { Training } from '../../compiler/codegen/report.js'
+import type { Curves } from '../../compiler/codegen/report.js'
 
 /** Which variants have a colour of their own, the same one in every chart. */
 export interface Colours {
   of(variant: string): string
-  readonly legend: Training['legend']
+  readonly legend: Curves['legend']
 }
 
 /**

@@ -1,5 +1,6 @@
 import { type LineChart, lineChart, quietColour, type Series } from '../../compiler/codegen/charts.js'
-import type { Figure, Training } from '../../compiler/codegen/report.js'
+import type { Curves, Figure } from '../../compiler/codegen/report.js'
+import { isEvaluation } from '../../runtime/metrics-log.js'
 import { significant } from '../terminal/figures.js'
 import type { CollectedRun } from './collect.js'
 import type { Colours } from './colours.js'
@@ -14,47 +15,105 @@ interface Curve extends LineChart {
   readonly title: string
 }
 
+type Draw = (
+  title: string,
+  points: (run: CollectedRun) => Points,
+  more?: Partial<LineChart> | null,
+) => readonly Curve[]
+
+/** A line a variant, averaged over seeds; nothing where no run has two points. */
+const drawing =
+  (runs: readonly CollectedRun[], colours: Colours): Draw =>
+  (title, points, more) => {
+    const series = seriesOf(runs, points, colours)
+    return series.some((s) => s.points.length > 1) ? [{ title, x: 'step', series, ...more }] : []
+  }
+
 /**
- * Curves over training steps: every loss term, what the monitors watch, and the primary metric where it was measured on
- * the way; a line a variant, averaged over seeds. Null where no run took a step.
+ * Curves over training steps: every loss term, and the primary metric where it was measured on the way. Null where no
+ * run took a step.
  */
 export async function trainingOf(
   runs: readonly CollectedRun[],
   primary: { readonly evaluation: string; readonly metric: string } | null,
   colours: Colours,
-): Promise<Training | null> {
-  const curves: Curve[] = []
-  const add = (title: string, points: (run: CollectedRun) => Points, more: Partial<LineChart> = {}): void => {
-    const series = seriesOf(runs, points, colours)
-    if (series.some((s) => s.points.length > 1)) curves.push({ title, x: 'step', series, ...more })
-  }
+): Promise<Curves | null> {
+  const draw = drawing(runs, colours)
   const present = new Set(runs.flatMap((run) => Object.keys(run.training[0]?.loss ?? {})))
   const ordered = [...new Set([...terms.filter((t) => present.has(t)), ...present])]
-  for (const term of ordered)
-    add(`loss: ${term.replaceAll('_', ' ')}`, (run) => run.training.map((l) => [l.step, l.loss[term]]))
-  const measures = new Set(runs.flatMap((run) => Object.keys(run.health[0]?.measures ?? {})))
-  for (const measure of [...measures].filter((m) => m.startsWith('entropy.'))) {
-    const loss = measure.slice('entropy.'.length)
-    const reference = uniformEntropy(runs, loss)
-    add(
-      `entropy of the ${loss} targets, nats`,
-      (run) => run.health.map((l) => [l.step, l.measures[measure]]),
-      reference === null ? {} : { reference },
-    )
-  }
-  if (primary !== null && runs.some((run) => run.evaluations.length > 2))
-    add(`${primary.evaluation}.${primary.metric}`, (run) =>
-      run.evaluations.map((l) => [l.step, l.eval[primary.evaluation]?.[primary.metric]]),
-    )
-  if (curves.length === 0) return null
-  const seeds = new Set(runs.map((run) => run.seed)).size
-  return {
-    caption:
-      `Each loss term as it enters the total, its weight applied${seeds > 1 ? '; means over the seeds' : ''}. ` +
+  const losses = ordered.flatMap((term) =>
+    draw(`loss: ${term.replaceAll('_', ' ')}`, (run) => run.training.map((l) => [l.step, l.loss[term]])),
+  )
+  const onTheWay =
+    primary === null || !runs.some((run) => run.evaluations.length > 2)
+      ? []
+      : draw(`${primary.evaluation}.${primary.metric}`, (run) =>
+          run.evaluations.map((l) => [l.step, l.eval[primary.evaluation]?.[primary.metric]]),
+        )
+  return together(
+    [...losses, ...onTheWay],
+    colours,
+    `Each loss term as it enters the total, its weight applied${overSeeds(runs)}. ` +
       'Totals of variants that drop or reweigh a term are not on one scale.',
-    legend: colours.legend,
-    curves: await Promise.all(curves.map(figure)),
+  )
+}
+
+/** What the monitors watch: the targets of each loss at every step, the features at every evaluation. */
+export async function healthOf(runs: readonly CollectedRun[], colours: Colours): Promise<Curves | null> {
+  const draw = drawing(runs, colours)
+  const ofSteps = runs.map((run) => run.health.find((line) => !isEvaluation(line)))
+  const watched = new Set(
+    ofSteps.flatMap((line) => (line && !isEvaluation(line) ? Object.keys(line.measures) : [])),
+  )
+  const targets = [...watched].flatMap((measure) => {
+    const [what, loss] = measure.split('.') as [string, string]
+    const points = (run: CollectedRun): Points =>
+      run.health.map((line) => [line.step, isEvaluation(line) ? null : line.measures[measure]])
+    return what === 'entropy'
+      ? draw(`entropy of the ${loss} targets, nats`, points, uniformEntropy(runs, loss))
+      : draw(`prototypes that the ${loss} targets use`, points, threshold(runs, measure))
+  })
+  const evaluations = new Set(
+    runs.flatMap((run) => run.health.flatMap((line) => (isEvaluation(line) ? Object.keys(line.eval) : []))),
+  )
+  const features = [...evaluations].flatMap((name) => {
+    const of = evaluations.size > 1 ? ` of ${name}` : ''
+    const points =
+      (measure: string) =>
+      (run: CollectedRun): Points =>
+        run.health.map((line) => [line.step, isEvaluation(line) ? line.eval[name]?.[measure] : null])
+    return [
+      ...draw(`effective rank of the features${of}`, points('rank.cls'), threshold(runs, 'rank.cls')),
+      ...draw(`spread of the features${of}`, points('spread.cls'), threshold(runs, 'spread.cls')),
+    ]
+  })
+  return together(
+    [...targets, ...features],
+    colours,
+    `What the health monitors watch${overSeeds(runs)}: targets at every step, features at every evaluation ` +
+      '(rank: RankMe; spread: 0 where all images look alike, near 1 where they fill the sphere). Dashed: collapse, ' +
+      'or where a monitor speaks.',
+  )
+}
+
+async function together(curves: readonly Curve[], colours: Colours, caption: string): Promise<Curves | null> {
+  if (curves.length === 0) return null
+  return { caption, legend: colours.legend, curves: await Promise.all(curves.map(figure)) }
+}
+
+const overSeeds = (runs: readonly CollectedRun[]): string =>
+  new Set(runs.map((run) => run.seed)).size > 1 ? '; means over the seeds' : ''
+
+/** Where a monitor of a measure speaks; of the first run that says, since variants may differ in width. */
+function threshold(runs: readonly CollectedRun[], metric: string): Partial<LineChart> | null {
+  for (const { spec } of runs) {
+    const monitor = spec?.monitors.find((m) => m.metric === metric && m.below !== null)
+    if (!monitor) continue
+    const y = monitor.below!
+    const label = `${monitor.action === 'stop' ? 'stops' : 'warns'} below ${Number(y.toPrecision(3))}`
+    return { reference: { y, label, side: 'above' } }
   }
+  return null
 }
 
 async function figure({ title, ...chart }: Curve): Promise<Figure> {
@@ -74,20 +133,17 @@ function endsOf({ name, points }: Series): string {
 }
 
 /** ln K: where targets stand when all prototypes are alike. */
-function uniformEntropy(
-  runs: readonly CollectedRun[],
-  loss: string,
-): { readonly y: number; readonly label: string } | null {
+function uniformEntropy(runs: readonly CollectedRun[], loss: string): Partial<LineChart> | null {
   for (const { resolved } of runs) {
     const found = resolved?.loss[loss]
     if (resolved === null || found === undefined || !('head' in found)) continue
     const head = resolved.head[found.head]
     const own = head?.type === 'tied' ? resolved.head[head.to] : head
-    if (own?.type === 'mlp')
-      return {
-        y: Math.log(own.prototypes),
-        label: `ln ${own.prototypes} = ${Math.log(own.prototypes).toFixed(2)}: all prototypes alike`,
-      }
+    if (own?.type !== 'mlp') continue
+    const y = Math.log(own.prototypes)
+    return {
+      reference: { y, label: `ln ${own.prototypes} = ${y.toFixed(2)}: all prototypes alike`, side: 'below' },
+    }
   }
   return null
 }

@@ -17,6 +17,9 @@ export function verdictOf(against: Estimate | null): MetricRow['verdict'] {
 export const range = ({ interval }: Estimate, format: (x: number) => string): string =>
   interval === null ? '' : `${format(interval[0])} to ${format(interval[1])}`
 
+/** No line ends between the number and its sign. */
+const ninetyFive = '95\u00a0%'
+
 /** What the primary metric says, in sentences; where there is none, why. */
 export function findingsOf(table: ResultTable | null, runs: readonly CollectedRun[]): string[] {
   if (table === null) return [withoutResult(runs)]
@@ -49,7 +52,9 @@ function trainedAgainstUntrained(metric: string, base: ResultRow, rows: readonly
     number,
     number,
   ]
-  const interval = Number.isNaN(low) ? '' : ` (95 % interval ${difference(low)} to ${difference(high)})`
+  const interval = Number.isNaN(low)
+    ? ''
+    : ` (${ninetyFive} interval ${difference(low)} to ${difference(high)})`
   const before = `its untrained backbone ${score(untrained.value.mean)}`
   if (low > 0) return [`Trained, ${trained}, ${before}: a gain of ${score(gain)}${interval}.`]
   if (high < 0)
@@ -77,7 +82,7 @@ function variantsAgainst(base: ResultRow, rows: readonly ResultRow[]): string[] 
     .map(
       (row) =>
         `${row.name} is ${verdictOf(row.against)} than ${base.name} by ${score(Math.abs(row.against!.mean))} ` +
-        `(difference ${difference(row.against!.mean)}, 95 % interval ${range(row.against!, difference)}).`,
+        `(difference ${difference(row.against!.mean)}, ${ninetyFive} interval ${range(row.against!, difference)}).`,
     )
   const more = told.slice(mostNamed).map((row) => row.name)
   if (more.length > 0) findings.push(`Smaller, but also told apart from ${base.name}: ${listed(more)}.`)

@@ -3,7 +3,7 @@ import { bytes, grouped } from '../terminal/figures.js'
 import type { CollectedRun } from './collect.js'
 import { coloursOf } from './colours.js'
 import { costTable } from './cost.js'
-import { trainingOf } from './curves.js'
+import { healthOf, trainingOf } from './curves.js'
 import { findingsOf } from './findings.js'
 import { galleryOf } from './gallery.js'
 import { metricsOf, metricTable, otherMetrics } from './metric.js'
@@ -29,10 +29,11 @@ export async function reportModel(
     title: first.record.experiment,
     description: first.resolved?.description ?? null,
     findings: findingsOf(table, runs),
-    health: noticesOf(runs),
+    notices: noticesOf(runs),
     metric: table && (await metricTable(table, colours)),
     plain: [...otherMetrics(others), costTable(runs)],
     training: await trainingOf(runs, primary, colours),
+    health: await healthOf(runs, colours),
     gallery: galleryOf(runs),
     variants: context.changes,
     facts: factsOf(runs),

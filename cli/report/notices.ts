@@ -1,7 +1,8 @@
 import type { Notice } from '../../compiler/codegen/report.js'
 import type { Monitor } from '../../compiler/plan/run-spec.js'
 import type { Diagnostic } from '../../diagnostics/diagnostic.js'
-import { watch } from '../../runtime/monitors.js'
+import { isEvaluation } from '../../runtime/metrics-log.js'
+import { evaluationMeasures, watch } from '../../runtime/monitors.js'
 import { type Clock, toSteps } from '../../runtime/schedule.js'
 import type { CollectedRun } from './collect.js'
 
@@ -28,7 +29,7 @@ export function noticesOf(runs: readonly CollectedRun[]): Notice[] {
 const sentence = ({ code, message, notes }: Diagnostic): string =>
   `${code}: ${message}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`
 
-/** Warnings that the monitors of the training steps gave, found again in what they saw. */
+/** Warnings that the monitors gave, found again in what they saw. */
 function alarmsOf({ spec, health, record }: CollectedRun): Diagnostic[] {
   if (spec === null) return []
   const clock = clockOf(spec, record.steps)
@@ -36,8 +37,11 @@ function alarmsOf({ spec, health, record }: CollectedRun): Diagnostic[] {
   const warning = spec.monitors.filter((m) => m.action === 'warn')
   const spoken: Diagnostic[] = []
   let counts = {}
-  for (const { step, measures } of health) {
-    const verdict = watch(warning, from, counts, step, measures)
+  for (const line of health) {
+    // Of the untrained network nothing is expected yet.
+    if (isEvaluation(line) && line.step === 0) continue
+    const measures = isEvaluation(line) ? evaluationMeasures(line) : line.measures
+    const verdict = watch(warning, from, counts, line.step, measures)
     counts = verdict.counts
     spoken.push(...verdict.diagnostics)
   }

@@ -16,8 +16,8 @@ export interface LineChart {
   readonly x: string
   /** Drawn in this order: the last lies on top. A legend is the page's, one for all charts. */
   readonly series: readonly Series[]
-  /** A horizontal line with its meaning, such as ln K. */
-  readonly reference?: { readonly y: number; readonly label: string }
+  /** A horizontal line with its meaning, written on the side where the values are: below ln K, above a least value. */
+  readonly reference?: { readonly y: number; readonly label: string; readonly side: 'above' | 'below' }
 }
 
 /** A value with its 95 % interval for each variant. */
@@ -57,14 +57,18 @@ const config = {
 
 const fit = { type: 'fit', contains: 'padding' } as const
 
+/** Up to so many points of a line are marked: they were measured, what lies between was not. */
+const fewPoints = 24
+
 /** An SVG document as text: static, without scripts or references to anything outside. */
 export async function lineChart({ x, series, reference }: LineChart): Promise<string> {
   const values = series.flatMap((s, order) =>
     s.points.map((p) => ({ ...p, order, colour: s.colour, thin: s.colour === quietColour ? 1 : 1.8 })),
   )
+  const few = series.every((s) => s.points.length <= fewPoints)
   const lines = {
     data: { values },
-    mark: { type: 'line', interpolate: 'linear' },
+    mark: { type: 'line', interpolate: 'linear', ...(few && { point: { size: 25 } }) },
     encoding: {
       x: { field: 'x', type: 'quantitative', title: x, axis: { tickCount: 6, tickMinStep: 1 } },
       y: { field: 'y', type: 'quantitative', title: null, scale: { zero: false }, axis: { tickCount: 5 } },
@@ -73,21 +77,31 @@ export async function lineChart({ x, series, reference }: LineChart): Promise<st
       strokeWidth: { field: 'thin', type: 'quantitative', scale: null },
     },
   }
+  const label = (look: object) => ({
+    data: { values: [reference] },
+    mark: {
+      type: 'text',
+      align: 'right',
+      dx: -4,
+      dy: reference?.side === 'above' ? -9 : 9,
+      fontSize: 11,
+      ...look,
+    },
+    encoding: {
+      y: { field: 'y', type: 'quantitative' },
+      x: { value: 'width' },
+      text: { field: 'label' },
+    },
+  })
   const rule = reference && [
     {
       data: { values: [reference] },
       mark: { type: 'rule', strokeDash: [4, 4], color: '#777' },
       encoding: { y: { field: 'y', type: 'quantitative' } },
     },
-    {
-      data: { values: [reference] },
-      mark: { type: 'text', align: 'right', dx: -4, dy: 9, color: '#555', fontSize: 11 },
-      encoding: {
-        y: { field: 'y', type: 'quantitative' },
-        x: { value: 'width' },
-        text: { field: 'label' },
-      },
-    },
+    // Readable where a curve runs through it.
+    label({ color: '#fff', stroke: '#fff', strokeWidth: 4, strokeJoin: 'round' }),
+    label({ color: '#555' }),
   ]
   return draw({ width, height, autosize: fit, layer: [lines, ...(rule ?? [])], config } as TopLevelSpec)
 }

@@ -13,12 +13,14 @@ export interface ReportModel {
   /** Sentences: what mattered, and how sure that is. */
   readonly findings: readonly string[]
   /** Monitors that spoke, runs that failed or were interrupted. */
-  readonly health: readonly Notice[]
+  readonly notices: readonly Notice[]
   /** The primary metric. */
   readonly metric: MetricTable | null
   /** All other metrics, and what each variant cost. */
   readonly plain: readonly PlainTable[]
-  readonly training: Training | null
+  readonly training: Curves | null
+  /** Curves of what the monitors watch. */
+  readonly health: Curves | null
   readonly gallery: Gallery | null
   readonly variants: readonly VariantChanges[]
   readonly facts: readonly Fact[]
@@ -46,7 +48,7 @@ export interface Figure {
 }
 
 /** Curves of all variants with one legend for all of them. */
-export interface Training {
+export interface Curves {
   readonly caption: string
   readonly legend: readonly { readonly name: string; readonly colour: string }[]
   readonly curves: readonly Figure[]

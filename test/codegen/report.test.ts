@@ -32,7 +32,7 @@ test('the usual report: findings, table, differences, costs, curves, pictures', 
     /^Trained, full reaches 0\.762 on knn\.top1@1, its untrained backbone 0\.050: a gain of 0\.71/,
   )
   expect(model.findings[2]).toMatch(
-    /^no_koleo is worse than full by 0\.512 \(difference -0\.512, 95 % interval -/,
+    /^no_koleo is worse than full by 0\.512 \(difference -0\.512, 95\u00a0% interval -/,
   )
   expect(model.metric!.rows.map(({ name, value, verdict }) => [name, value, verdict])).toEqual([
     ['untrained', '0.050', null],
@@ -49,10 +49,16 @@ test('the usual report: findings, table, differences, costs, curves, pictures', 
     'loss: total',
     'loss: ibot',
     'loss: koleo',
-    'entropy of the dino targets, nats',
   ])
+  expect(model.health!.curves.map(({ title }) => title)).toEqual([
+    'entropy of the dino targets, nats',
+    'prototypes that the dino targets use',
+    'effective rank of the features',
+    'spread of the features',
+  ])
+  expect(model.health!.curves[2]!.alt).toContain('full: from 9.000 to 30.00')
   expect(model.gallery!.maps!.strips.map(({ name }) => name)).toEqual(['image', 'untrained', 'full'])
-  expect(model.health).toEqual([])
+  expect(model.notices).toEqual([])
 })
 
 test('one variant is compared with its untrained backbone alone', async () => {
@@ -67,7 +73,7 @@ test('without evaluations the page says so and shows the losses', async () => {
   expect(model.findings).toEqual([
     'Nothing was evaluated: the experiment has no eval block, so the loss is all there is to see.',
   ])
-  expect([model.metric, model.training!.curves.length]).toEqual([null, 4])
+  expect([model.metric, model.training!.curves.length, model.health!.curves.length]).toEqual([null, 3, 2])
   expect(await pageOf([{}])).toContain('Nothing was evaluated')
 })
 
@@ -78,7 +84,7 @@ test('interrupted, failed and empty runs are named', async () => {
     { seed: 1, correct: null, record: { status: 'interrupted', step: 5 } },
     { variant: 'b', record: { status: 'failed', step: 3, failure }, losses: [] },
   ])
-  expect(model.health).toEqual([
+  expect(model.notices).toEqual([
     {
       level: 'warning',
       who: 'full seed 1',

@@ -42,10 +42,18 @@ export function writeRun(directory: string, run: MadeRun, number: number): void 
       ...{ teacher_temp: 0.04, momentum: 0.9, time: { clock: '2026-01-02T03:04:05.000Z', seconds: 0.5 } },
     })),
   )
-  lines(
-    'health.jsonl',
-    losses.map((_, step) => ({ step, phase: 'pretrain', measures: { 'entropy.dino': 5 } })),
-  )
+  const seen = (step: number, rank: number) =>
+    correct === undefined
+      ? []
+      : [{ step, phase: 'pretrain', eval: { knn: { 'rank.cls': rank, 'spread.cls': 0.5 } } }]
+  lines('health.jsonl', [
+    ...seen(0, 9),
+    ...losses.map((_, step) => ({
+      ...{ step, phase: 'pretrain' },
+      measures: { 'entropy.dino': 5, 'usage.dino': 40 + step },
+    })),
+    ...seen(losses.length, 30),
+  ])
   if (correct !== undefined) write('eval.json', evalFile(correct))
   if (run.gallery) write('gallery.json', run.gallery)
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { EvalFile } from '../../runtime/eval/eval-file.js'
 import type { RunEvent } from '../../runtime/events.js'
-import { type MetricsLine, readLog } from '../../runtime/metrics-log.js'
+import { type HealthLine, isEvaluation, type MetricsLine, readLog } from '../../runtime/metrics-log.js'
 import { type RunRecord, runFiles } from '../../runtime/run-directory.js'
 import { runVariant } from '../../runtime/run-variant.js'
 import { pretendData, pretendDevice, pretendJob, pretendSettings, type Wishes } from './pretend.js'
@@ -108,6 +108,32 @@ test('a whole run: lines in order, evaluations where they belong, files beside i
     expect(measured.correct['top1@1']).toMatch(/^[01]{4}$/)
   }
   expect(fs.readdirSync(files().checkpoints).sort()).toEqual(['step-00000009', 'step-00000012'])
+})
+
+test('what the monitors see of each evaluation stands in health.jsonl, in its place', async () => {
+  const lines = async () => readLog<HealthLine>(files().health)
+  await runVariant(pretendJob(), pretendSettings(root))
+  const whole = await lines()
+  const evaluated = whole.filter((line) => isEvaluation(line))
+  expect(evaluated.map((line) => [line.step, line.phase])).toEqual([
+    [0, 'pretrain'],
+    [4, 'pretrain'],
+    [8, 'pretrain'],
+    [12, 'hires'],
+  ])
+  for (const { eval: seen } of evaluated)
+    expect(Object.entries(seen).map(([name, measures]) => [name, Object.keys(measures)])).toEqual([
+      ['knn', ['rank.cls', 'spread.cls']],
+    ])
+  expect(whole.findIndex((line) => isEvaluation(line) && line.step === 4)).toBe(
+    whole.findIndex((line) => !isEvaluation(line) && line.step === 4) - 1,
+  )
+  // Interrupted and resumed, the same.
+  fs.rmSync(root, { recursive: true })
+  fs.mkdirSync(root)
+  await runVariant(pretendJob(), pretendSettings(root, { stopAt: 5 }))
+  await runVariant(pretendJob(), pretendSettings(root))
+  expect(await lines()).toEqual(whole)
 })
 
 test('a finished run is not run again, and no device is opened', async () => {
