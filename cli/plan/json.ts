@@ -30,29 +30,34 @@ function phaseJson(phase: PhaseCost): object {
     steps: phase.steps,
     epochs: phase.epochs,
     imagesSeen: phase.imagesSeen,
-    modelFlopsPerImage: Math.round(phase.modelFlopsPerImage),
-    executedFlopsPerStep: phase.executedFlopsPerStep,
-    perRank: {
-      ...phase.perRank,
-      // A rank's share of an odd number of bytes is no whole number; scripts want one.
-      peakBytes: Math.ceil(phase.perRank.peakBytes),
-      stateBytes: Math.ceil(phase.perRank.stateBytes),
-      collectiveBytesPerStep: Math.ceil(phase.perRank.collectiveBytesPerStep),
-    },
+    modelFlopsPerImage: whole(phase.modelFlopsPerImage),
+    executedFlopsPerStep: whole(phase.executedFlopsPerStep),
+    perRank: whole(phase.perRank),
     ranks: phase.ranks,
     // Beyond the contract: parts of the figures above.
     tokensPerImage: phase.tokensPerImage,
     microSteps: phase.microSteps,
-    modelFlopsByPart: phase.modelFlops,
+    modelFlopsByPart: whole(phase.modelFlops),
     maskedRows: phase.maskedRows && {
       expected: Math.min(Math.round(phase.maskedRows.expected), phase.maskedRows.bound),
       bound: phase.maskedRows.bound,
     },
-    memory: phase.memory,
-    communication: phase.communication,
+    memory: whole(phase.memory),
+    communication: whole(phase.communication),
     schedules: phase.schedules,
     layerRates: phase.layerRates,
   }
+}
+
+/**
+ * Bytes and operations, however deep, as the whole numbers that scripts want: a rank's share of a tensor and the
+ * expected number of masked rows make fractions of them.
+ */
+function whole<T>(figures: T): T {
+  const rounded = JSON.stringify(figures, (_, value) =>
+    typeof value === 'number' ? Math.round(value) : value,
+  )
+  return JSON.parse(rounded)
 }
 
 /** Why a figure is missing, and what the others lack. */

@@ -72,6 +72,28 @@ describe('dinoc plan', () => {
     expect(pretrain.perRank.peakBytes).toBeGreaterThan(pretrain.perRank.stateBytes)
   })
 
+  test('writes bytes and operations as whole numbers, of a rank that holds a share as well', () => {
+    const { stdout } = plan(
+      `${nano}#emoji_parts.full`,
+      '--json',
+      ...plain,
+      '--set',
+      'hardware.ranks=3',
+      '--set',
+      'schedule.batch=30 img',
+    )
+    const [pretrain] = JSON.parse(stdout).experiments[0].variants[0].phases
+    const { memory, communication, perRank, modelFlopsByPart, executedFlopsPerStep } = pretrain
+    const numbers: number[] = []
+    JSON.stringify([memory, communication, perRank, modelFlopsByPart, executedFlopsPerStep], (_, value) => {
+      if (typeof value === 'number') numbers.push(value)
+      return value
+    })
+    expect(numbers.length).toBeGreaterThan(20)
+    expect(numbers.filter((n) => !Number.isInteger(n))).toEqual([])
+    expect(perRank.peakBytes).toBe(memory.arenaBytes + memory.stateBytes)
+  })
+
   test('lists kept sequences for each block where rates differ', () => {
     const { stdout } = plan(
       `${nano}#emoji_parts.full`,
