@@ -70,5 +70,6 @@ export function notesOf({ resolved, cost, trainingImages, findings }: PlannedVar
         ]
       : []),
     ...findings.map((finding) => finding.message),
+    ...new Set(findings.filter((d) => d.code === 'DINO0805').flatMap((d) => d.notes)),
   ]
 }

@@ -267,12 +267,22 @@ function layerText({ optimizer }: ResolvedExperiment, phase: PhaseCost): string 
     : `patch embed ${rate(r.patchEmbed)}, blocks ${rate(r.firstBlock)}..${rate(r.lastBlock)}, heads ${rate(r.heads)}`
 }
 
+/** Passes that the figures lack, and what was therefore left undone: said once, however many passes lack. */
 function noteLines({ findings }: PlannedVariant, width: number): string[] {
-  const notes = findings.filter((d) => d.code === 'DINO0805').map((d) => d.message)
-  return aligned(
+  const missing = findings.filter((d) => d.code === 'DINO0805')
+  const consequences = [...new Set(missing.flatMap((d) => d.notes))]
+  const rows = (title: string, notes: readonly string[]) =>
     notes.flatMap((note, i) =>
-      words(note, width - 25).map((line, j) => [i === 0 && j === 0 ? 'not in the figures' : '', line]),
-    ),
+      words(note, width - 25).map((line, j) => [i === 0 && j === 0 ? title : '', line]),
+    )
+  return aligned(
+    [
+      ...rows(
+        'not in the figures',
+        missing.map((d) => d.message),
+      ),
+      ...rows('memory budget', consequences),
+    ],
     [left(0), left(3)],
   )
 }

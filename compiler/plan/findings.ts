@@ -10,10 +10,15 @@ export function memoryBudget(experiment: ResolvedExperiment): number | null {
   return experiment.optimize.memoryBudget ?? experiment.hardware.memory
 }
 
+/** The budget defaults to the hardware's memory, so the place where it was set tells which of the two it is. */
+function budgetPath(experiment: ResolvedExperiment): string {
+  return spanAt(experiment, 'optimize.memory_budget') === null ? 'hardware.memory' : 'optimize.memory_budget'
+}
+
 /**
  * DINO0801 for each phase that does not fit: a warning in `check` and `plan`, which `run` takes as an error.
  * `deviceBytes`: what a device reports, where the file says nothing. Where the figures lack a pass that the experiment
- * asks for they are too large to be held against it: nothing is said.
+ * asks for they are too large to be held against it: `missingPasses` says so instead.
  */
 export function overBudget(
   experiment: ResolvedExperiment,
@@ -23,9 +28,7 @@ export function overBudget(
   const said = memoryBudget(experiment)
   const budget = said ?? deviceBytes
   if (budget === null || missingPasses(experiment).length > 0) return []
-  // The budget defaults to the hardware's memory, so the place where it was set tells which of the two it is.
-  const own = spanAt(experiment, 'optimize.memory_budget') !== null
-  const path = own ? 'optimize.memory_budget' : 'hardware.memory'
+  const path = budgetPath(experiment)
   const at = said === null ? null : spanAt(experiment, path)
   return cost.phases
     .filter((phase) => phase.perRank.peakBytes > budget)
@@ -113,11 +116,15 @@ export function missingPrecision(
   return [diagnose('DINO0811', spanAt(experiment, 'optimize.precision'), { op: precision }, { help })]
 }
 
-/** DINO0805 for each pass that the experiment asks for and this version plans as off. */
+/**
+ * DINO0805 for each pass that the experiment asks for and this version plans as off; a note of it says that a budget
+ * which the file sets was not checked.
+ */
 export function missingPasses(experiment: ResolvedExperiment): Diagnostic[] {
   const { optimize, hardware } = experiment
+  const notes = uncheckedBudget(experiment)
   const missing = (pass: string, why: string, path: string) =>
-    diagnose('DINO0805', spanAt(experiment, path), { pass, why })
+    diagnose('DINO0805', spanAt(experiment, path), { pass, why }, { notes })
   return [
     ...(optimize.recompute === 'auto'
       ? [missing('recompute = auto', 'planned as off: every activation is kept', 'optimize.recompute')]
@@ -132,6 +139,13 @@ export function missingPasses(experiment: ResolvedExperiment): Diagnostic[] {
         ]
       : []),
   ]
+}
+
+function uncheckedBudget(experiment: ResolvedExperiment): string[] {
+  const budget = memoryBudget(experiment)
+  if (budget === null) return []
+  const set = `the budget of ${gibibytes(budget)} (${budgetPath(experiment)})`
+  return [`${set} was not checked: figures that lack a pass do not tell what a rank needs`]
 }
 
 function spanAt(experiment: ResolvedExperiment, path: string): Span | null {

@@ -94,6 +94,19 @@ describe('dinoc plan', () => {
     expect(perRank.peakBytes).toBe(memory.arenaBytes + memory.stateBytes)
   })
 
+  test('says that a budget was not checked where the figures lack a pass', () => {
+    const set = ['hardware.memory=1GiB', 'hardware.ranks=2'].flatMap((value) => ['--set', value])
+    const unchecked = /the budget of 1\.0 GiB \(hardware\.memory\) was not checked: figures that lack a pass/
+    const { stdout } = plan(`${nano}#emoji_parts.full`, ...plain, ...set)
+    expect(stdout.replace(/\s+/g, ' ')).toMatch(new RegExp(` memory budget ${unchecked.source}`))
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
+    const json = plan(`${nano}#emoji_parts.full`, '--json', ...plain, ...set)
+    const { notes } = JSON.parse(json.stdout).experiments[0].variants[0]
+    expect(notes.filter((note: string) => unchecked.test(note))).toHaveLength(1)
+    // One rank lacks no pass, and its budget is checked.
+    expect(plan(`${nano}#emoji_parts.full`, ...plain, ...set.slice(0, 2)).stdout).not.toContain('not checked')
+  })
+
   test('lists kept sequences for each block where rates differ', () => {
     const { stdout } = plan(
       `${nano}#emoji_parts.full`,
