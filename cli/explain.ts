@@ -8,7 +8,8 @@ import { didYouMean } from '../diagnostics/nearest.js'
 import { packageRoot } from '../diagnostics/package-root.js'
 import { exit } from './exit.js'
 import { addFormatOption, formatOption } from './options.js'
-import { usesColor } from './print.js'
+import { columnsOf, usesColor } from './print.js'
+import { wrapped } from './terminal/figures.js'
 import { UsageError } from './usage-error.js'
 
 const entries = catalogue as unknown as Readonly<Record<string, Entry<never>>>
@@ -41,11 +42,11 @@ function page(written: string, json: boolean): string {
   const text = existsSync(path) ? readFileSync(path, 'utf8') : `# ${code}: ${entry.title}\n`
   const { severity, title } = entry
   if (json) return `${JSON.stringify({ formatVersion: 1, code, severity, title, text })}\n`
-  return terminalPage(text, usesColor(process.stdout))
+  return terminalPage(text, { color: usesColor(process.stdout), width: columnsOf(process.stdout) })
 }
 
-/** Markdown as a terminal shows it: headings bold, code blocks indented, inline code coloured. */
-export function terminalPage(text: string, color: boolean): string {
+/** Markdown as a terminal shows it: headings bold, code blocks indented, prose wrapped, inline code coloured. */
+export function terminalPage(text: string, { color, width }: { color: boolean; width: number }): string {
   const colors = pc.createColors(color)
   let code = false
   return text
@@ -58,7 +59,19 @@ export function terminalPage(text: string, color: boolean): string {
       if (code) return [line ? `    ${colors.cyan(line)}` : '']
       const heading = /^#+ (.*)$/.exec(line)
       if (heading) return [colors.bold(heading[1]!)]
-      return [line.replaceAll(/`([^`]+)`/g, (whole, inner: string) => (color ? colors.cyan(inner) : whole))]
+      return proseLines(line, width).map((part) =>
+        part.replaceAll(/`([^`]+)`/g, (whole, inner: string) => (color ? colors.cyan(inner) : whole)),
+      )
     })
     .join('\n')
+}
+
+/** A paragraph or an item of a list, whose other lines stand under its text; inline code stays in one piece. */
+function proseLines(line: string, width: number): string[] {
+  if (line.trim() === '') return ['']
+  const [mark = ''] = /^ *(?:[-*] |\d+\. )?/.exec(line) ?? []
+  const words = line.slice(mark.length).match(/(?:`[^`]*`|[^\s`]|`)+/g) ?? []
+  return wrapped(words, ' ', width - mark.length).map(
+    (text, i) => (i === 0 ? mark : ' '.repeat(mark.length)) + text,
+  )
 }

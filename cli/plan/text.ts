@@ -4,7 +4,7 @@ import { gibibytes, rate } from '../../compiler/plan/findings.js'
 import type { ScheduleSummary } from '../../compiler/plan/times.js'
 import { rankDependentTerms } from '../../compiler/resolve/identity.js'
 import type { DataReference, ResolvedExperiment } from '../../compiler/resolve/resolved.js'
-import { aligned, type Column, grouped, significant } from '../terminal/figures.js'
+import { aligned, type Column, grouped, significant, wrapped } from '../terminal/figures.js'
 import type { PlannedFamily, PlannedVariant } from './planned.js'
 
 export interface PlanTextOptions {
@@ -148,10 +148,9 @@ function memoryRows(cost: VariantCost, { memory, width }: PlanTextOptions): stri
   const items = shown.map((item) => `${shortName(item.name)} ${gibibytes(item.bytes)}`)
   const rows: string[][] = memory
     ? items.map((item, i) => [i === 0 ? name : '', item])
-    : wrap([...items, ...(rest > 0 ? [`${rest} more (--memory)`] : [])], width - 33).map((line, i) => [
-        i === 0 ? name : '',
-        line,
-      ])
+    : wrapped([...items, ...(rest > 0 ? [`${rest} more (--memory)`] : [])], '   ', width - 33).map(
+        (line, i) => [i === 0 ? name : '', line],
+      )
   const { communication, ranks } = worst
   if (ranks > 1) rows.push(...communicationRows(communication, width))
   const kept = worst.perRank.keptSamples.filter((k) => JSON.stringify(k.kept) !== JSON.stringify(k.of))
@@ -198,7 +197,7 @@ function communicationRows(c: PhaseCost['communication'], width: number): string
         ]
       : []
   return [
-    ...wrap(parts, width - 33).map((line, i) => [i === 0 ? 'communication/rank' : '', line]),
+    ...wrapped(parts, '   ', width - 33).map((line, i) => [i === 0 ? 'communication/rank' : '', line]),
     ...against,
   ]
 }
@@ -273,7 +272,7 @@ function noteLines({ findings }: PlannedVariant, width: number): string[] {
   const consequences = [...new Set(missing.flatMap((d) => d.notes))]
   const rows = (title: string, notes: readonly string[]) =>
     notes.flatMap((note, i) =>
-      words(note, width - 25).map((line, j) => [i === 0 && j === 0 ? title : '', line]),
+      wrapped(note.split(' '), ' ', width - 25).map((line, j) => [i === 0 && j === 0 ? title : '', line]),
     )
   return aligned(
     [
@@ -309,30 +308,6 @@ function variantTable(variants: readonly PlannedVariant[], colors: Colors): stri
 /** `student.backbone.blocks.*.mlp.fc1.linear` -> `student blocks: mlp.fc1.linear` */
 function shortName(name: string): string {
   return name.replace(/^(student|teacher|keep)\.backbone\.blocks\.\*\./, '$1 blocks: ')
-}
-
-/** Items with three spaces between them, in lines of at most `width`. */
-function wrap(items: readonly string[], width: number): string[] {
-  const lines: string[] = []
-  for (const item of items) {
-    const last = lines.at(-1)
-    if (last !== undefined && last.length + 3 + item.length <= width)
-      lines[lines.length - 1] = `${last}   ${item}`
-    else lines.push(item)
-  }
-  return lines
-}
-
-/** A sentence in lines of at most `width`. */
-function words(sentence: string, width: number): string[] {
-  const lines: string[] = []
-  for (const word of sentence.split(' ')) {
-    const last = lines.at(-1)
-    if (last !== undefined && last.length + 1 + word.length <= width)
-      lines[lines.length - 1] = `${last} ${word}`
-    else lines.push(word)
-  }
-  return lines
 }
 
 /** `304.8 M`, `1.92 G` */

@@ -219,6 +219,14 @@ describe('explain', () => {
     expect(status).toBe(2)
     expect(stderr).toMatch(/there is no diagnostic `DINO0198`\n {2}= help: did you mean/)
   })
+
+  test('fits in 100 columns, and leaves inline code in one piece', () => {
+    const { stdout } = dinoc(['explain', 'DINO0805'])
+    expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([])
+    const prose = stdout.slice(0, stdout.indexOf('\n\nGives it')).split('\n').slice(2)
+    expect(prose.length).toBeGreaterThan(1)
+    for (const line of prose) expect(line.split('`').length % 2).toBe(1)
+  })
 })
 
 describe('completion', () => {
