@@ -6,10 +6,10 @@ import type { Entry } from '../diagnostics/catalogue/entry.js'
 import { catalogue } from '../diagnostics/catalogue.js'
 import { didYouMean } from '../diagnostics/nearest.js'
 import { packageRoot } from '../diagnostics/package-root.js'
+import { wrapped } from '../diagnostics/render/wrapped.js'
 import { exit } from './exit.js'
 import { addFormatOption, formatOption } from './options.js'
 import { columnsOf, usesColor } from './print.js'
-import { wrapped } from './terminal/figures.js'
 import { UsageError } from './usage-error.js'
 
 const entries = catalogue as unknown as Readonly<Record<string, Entry<never>>>

@@ -4,7 +4,8 @@ import { gibibytes, rate } from '../../compiler/plan/findings.js'
 import type { ScheduleSummary } from '../../compiler/plan/times.js'
 import { rankDependentTerms } from '../../compiler/resolve/identity.js'
 import type { DataReference, ResolvedExperiment } from '../../compiler/resolve/resolved.js'
-import { aligned, type Column, grouped, significant, wrapped } from '../terminal/figures.js'
+import { wrapped } from '../../diagnostics/render/wrapped.js'
+import { aligned, type Column, grouped, significant } from '../terminal/figures.js'
 import type { PlannedFamily, PlannedVariant } from './planned.js'
 
 export interface PlanTextOptions {

@@ -1,6 +1,7 @@
 import pc from 'picocolors'
 import type { Diagnostic, Label, Severity, Span } from '../diagnostic.js'
 import { type Cells, cellsOf, sliceCells } from './cells.js'
+import { wrapped } from './wrapped.js'
 
 export interface HumanOptions {
   /** The lines of a file, null where it cannot be read: then places are named without their lines. */
@@ -102,7 +103,7 @@ function snippet(
       for (const window of windows(cellsOf(stretch.text), stretch.marks, gutter, options))
         lines.push(
           sourceLine(number, window.text, gutter, options, paint),
-          ...underlines(window.marks, bar, paint),
+          ...underlines(window.marks, bar, roomFor(gutter, options), paint),
         )
     previous = number
   }
@@ -113,13 +114,18 @@ function sourceLine(
   number: number,
   text: string,
   gutter: number,
-  { width }: HumanOptions,
+  options: HumanOptions,
   paint: Painter,
 ): string {
-  const room = Math.max(20, width - gutter - 3)
+  const room = roomFor(gutter, options)
   const cut = sliceCells(text, 0, room)
   const shown = cut.length < text.trimEnd().length ? `${sliceCells(text, 0, room - 3)}...` : text
   return `${paint.frame(`${String(number).padStart(gutter)} |`)} ${shown}`.trimEnd()
+}
+
+/** Cells beside the bar. */
+function roomFor(gutter: number, { width }: HumanOptions): number {
+  return Math.max(20, width - gutter - 3)
 }
 
 /** The lines of a text, as diagnostics count them. */
@@ -152,7 +158,7 @@ function windows(
   cells: Cells,
   marks: readonly Mark[],
   gutter: number,
-  { width }: HumanOptions,
+  options: HumanOptions,
 ): { text: string; marks: Placed[] }[] {
   const total = cells.at.at(-1)!
   const placed = marks
@@ -165,7 +171,7 @@ function windows(
       return { mark, start, length: Math.max(1, end - start) }
     })
     .sort((a, b) => a.start - b.start)
-  const room = Math.max(20, width - gutter - 3)
+  const room = roomFor(gutter, options)
   if (total <= room) return [{ text: cells.text, marks: placed }]
   return placed.map((p) => {
     const from = Math.max(0, Math.min(p.start - Math.floor(room / 3), total - room + 3))
@@ -178,11 +184,17 @@ function windows(
   })
 }
 
-/** The marks under one line: `^` for the primary, `-` for others; messages beside the last, then below, right to left. */
-function underlines(placed: readonly Placed[], bar: string, paint: Painter): string[] {
+/**
+ * The marks under one line: `^` for the primary, `-` for others; messages beside the last where there is room, then
+ * below, right to left, under their marks or as far left of them as it takes to fit.
+ */
+function underlines(placed: readonly Placed[], bar: string, room: number, paint: Painter): string[] {
   const last = placed.at(-1)!
+  const message = ({ mark }: Placed) =>
+    (mark.message + (mark.span.endLine > mark.span.startLine ? ` (to line ${mark.span.endLine})` : '')).trim()
   // the rightmost message stands beside its mark, unless another mark lies under it
-  const beside = placed.every((p) => p === last || p.start + p.length <= last.start) ? last : null
+  const free = placed.every((p) => p === last || p.start + p.length <= last.start)
+  const beside = free && last.start + last.length + 1 + message(last).length <= room ? last : null
   let row = ''
   let cell = 0
   for (const { mark, start, length } of placed) {
@@ -191,24 +203,24 @@ function underlines(placed: readonly Placed[], bar: string, paint: Painter): str
     row += ' '.repeat(from - cell) + paint.mark(mark, (mark.primary ? '^' : '-').repeat(to - from))
     cell = to
   }
-  const message = (mark: Mark) =>
-    mark.message + (mark.span.endLine > mark.span.startLine ? ` (to line ${mark.span.endLine})` : '')
-  const besideText = beside && message(beside.mark).trim()
+  const besideText = beside && message(beside)
   const lines = [`${bar} ${row}${besideText ? ` ${paint.mark(beside.mark, besideText)}` : ''}`]
-  const below = placed.filter((p) => p !== beside && message(p.mark).trim())
+  const below = placed.filter((p) => p !== beside && message(p))
   for (let i = below.length - 1; i >= 0; i--) {
-    let text = ''
-    let at = 0
-    for (const p of below.slice(0, i)) {
-      // a bar that would touch the message is left out
-      if (p.start < at || p.start >= below[i]!.start - 1) continue
-      text += `${' '.repeat(p.start - at)}${paint.mark(p.mark, '|')}`
-      at = p.start + 1
-    }
     const own = below[i]!
-    lines.push(
-      `${bar} ${text}${' '.repeat(Math.max(0, own.start - at))}${paint.mark(own.mark, message(own.mark).trim())}`,
-    )
+    const parts = wrapped(message(own).split(' '), ' ', room)
+    const column = Math.max(0, Math.min(own.start, room - Math.max(...parts.map((part) => part.length))))
+    for (const part of parts) {
+      let text = ''
+      let at = 0
+      for (const p of below.slice(0, i)) {
+        // a bar that would touch the message is left out
+        if (p.start < at || p.start >= column - 1) continue
+        text += `${' '.repeat(p.start - at)}${paint.mark(p.mark, '|')}`
+        at = p.start + 1
+      }
+      lines.push(`${bar} ${text}${' '.repeat(Math.max(0, column - at))}${paint.mark(own.mark, part)}`)
+    }
   }
   return lines
 }

@@ -160,6 +160,42 @@ describe('human', () => {
     for (const line of shown.split('\n')) expect(line.length).toBeLessThanOrEqual(60)
   })
 
+  test('keeps messages within the width: below their marks, moved to the left, in several lines', () => {
+    const text = 'one = 1, two = 2, three = 3, four = 4\n'
+    const diagnostic = diagnose(
+      'DINO0001',
+      at('a.dino', text, '4'),
+      { shown: 'x', what: '' },
+      {
+        label: 'this is said of the last of them',
+        labels: [
+          { span: at('a.dino', text, '1'), message: 'the first' },
+          {
+            span: at('a.dino', text, 'three'),
+            message: 'more than fits beside the bar in one line, and so it takes two',
+          },
+        ],
+      },
+    )
+    const shown = show(diagnostic, { 'a.dino': text }, 50)
+    expect(shown).toMatchInlineSnapshot(`
+      "
+      error[DINO0001]: x is not part of the language
+       --> a.dino:1:37
+        |
+      1 | one = 1, two = 2, three = 3, four = 4
+        |       -           -----             ^
+        |       |       this is said of the last of them
+        | more than fits beside the bar in one line, and
+        | so it takes two
+        |       the first
+        |
+        = more: dinoc explain DINO0001
+      "
+    `)
+    for (const line of shown.split('\n')) expect(line.length).toBeLessThanOrEqual(50)
+  })
+
   test('marks the first line of several', () => {
     const text = 'a = [\n  1,\n]\n'
     const diagnostic = diagnose(
