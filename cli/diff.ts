@@ -70,13 +70,11 @@ function write(result: DiffResult, derived: readonly Derived[], a: string, b: st
     const rows = changes.map((change) => row(change, name, [a, b]))
     const title = titles.get(name) ?? name
     lines.push(
-      ...aligned([[`  ${title}`, '', '', '', shortFile(a), shortFile(b), ''], ...rows], columns).map(
-        (line, i) => {
-          if (i === 0) return colors.bold(line.slice(2))
-          const sign = line[0]
-          return sign === '-' ? colors.red(line) : sign === '+' ? colors.green(line) : line
-        },
-      ),
+      ...aligned([[`  ${title}`, '', '', '', ...headings(a, b), ''], ...rows], columns).map((line, i) => {
+        if (i === 0) return colors.bold(line.slice(2))
+        const sign = line[0]
+        return sign === '-' ? colors.red(line) : sign === '+' ? colors.green(line) : line
+      }),
     )
     lines.push(...figureLines(derived.filter((d) => nameOf(d.experiment, d.variant) === name)), '')
   }
@@ -144,7 +142,18 @@ function shortPath(file: string): string {
   return file.split('/').slice(-2).join('/')
 }
 
-function shortFile(entry: string): string {
-  const file = fileOf(entry)
-  return file.slice(file.lastIndexOf('/') + 1)
+/** What heads the columns of both sides: their last names, and as many folders before as tell them apart. */
+function headings(a: string, b: string): [string, string] {
+  const [left, right] = [a, b].map((entry) => fileOf(entry).split('/').filter(Boolean)) as [
+    string[],
+    string[],
+  ]
+  const tail = (parts: string[], count: number) => parts.slice(-count).join('/')
+  const longest = Math.max(left.length, right.length)
+  let count = 1
+  while (count < longest && tail(left, count) === tail(right, count)) count++
+  // One file, of which two experiments are compared: its name is enough.
+  return tail(left, count) === tail(right, count)
+    ? [tail(left, 1), tail(right, 1)]
+    : [tail(left, count), tail(right, count)]
 }

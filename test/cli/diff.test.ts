@@ -142,6 +142,20 @@ describe('dinoc diff', () => {
     expect(title).toMatch(/^base -> base\.no_koleo +a\.dino +a\.dino$/)
     expect(change).toMatch(/^- loss\.koleo /)
   })
+  it('heads the columns so that directories and files of one name can be told apart', async () => {
+    for (const [folder, entry] of Object.entries({ one: 'a.dino#base.full', two: 'b.dino#base.full' })) {
+      mkdirSync(`runs/${folder}/seed-0`, { recursive: true })
+      const { experiments } = JSON.parse(await call(defineResolve, '--json', entry))
+      const { aliasOf: _, ...resolved } = experiments[0]
+      writeFileSync(`runs/${folder}/seed-0/resolved.json`, JSON.stringify(resolved))
+      writeFileSync(`runs/${folder}/same.dino`, base(folder === 'two' ? 'crops.local.count = 4' : ''))
+    }
+    const head = async (...sides: string[]) => (await call(defineDiff, ...sides)).split('\n')[0]
+    expect(await head('runs/one/seed-0', 'runs/two/seed-0/')).toMatch(/^base +one\/seed-0 +two\/seed-0$/)
+    expect(await head('runs/one/same.dino', 'runs/two/same.dino')).toMatch(
+      /^base +one\/same\.dino +two\/same\.dino$/,
+    )
+  })
   it('tells with --exit-code whether anything differs', async () => {
     await call(defineDiff, '--exit-code', 'a.dino', 'b.dino')
     expect(process.exitCode).toBe(1)
