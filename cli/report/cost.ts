@@ -45,7 +45,7 @@ function cellsOf(runs: readonly CollectedRun[]): string[] {
         ? `${grouped(parameters / 1e3)} k`
         : `${significant(parameters / 1e6, 3)} M`,
     perImage === null ? dash : significant(perImage / 1e9, 3),
-    grouped(run.record.steps),
+    stepsText(runs),
     speed === null ? dash : rate(speed),
     speed === null || perImage === null ? dash : rate((speed * perImage) / 1e9),
     arenas.length === 0
@@ -54,4 +54,13 @@ function cellsOf(runs: readonly CollectedRun[]): string[] {
     bytes(Math.max(...runs.map((r) => r.record.peakRssBytes))),
     duration(Math.max(...seconds)),
   ]
+}
+
+/** Of runs that stopped before their end, how far they came: `1 of 30`, `10 to 30 of 30`. */
+function stepsText(runs: readonly CollectedRun[]): string {
+  const steps = Math.max(...runs.map(({ record }) => record.steps))
+  const taken = runs.map(({ record }) => record.step)
+  const [least, most] = [Math.min(...taken), Math.max(...taken)]
+  if (least === steps) return grouped(steps)
+  return `${least === most ? grouped(least) : `${grouped(least)} to ${grouped(most)}`} of ${grouped(steps)}`
 }

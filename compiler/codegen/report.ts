@@ -122,7 +122,17 @@ const templates = join(fileURLToPath(new URL('.', import.meta.url)), 'templates'
 /** One self-contained HTML page: no scripts, no network. */
 export function renderReport(model: ReportModel): string {
   const handlebars = Handlebars.create()
+  handlebars.registerHelper('inlineCode', inlineCode)
   const style = readFileSync(join(templates, 'report.css'), 'utf8')
   const page = handlebars.compile(readFileSync(join(templates, 'report.hbs'), 'utf8'), { strict: true })
   return page({ ...model, style })
+}
+
+/** Text in which diagnostics quote code between backticks; each piece is set as text. */
+function inlineCode(text: string): Handlebars.SafeString {
+  const asText = Handlebars.escapeExpression
+  const pieces = text.split(/`([^`]+)`/)
+  return new Handlebars.SafeString(
+    pieces.map((piece, i) => (i % 2 === 0 ? asText(piece) : `<code>${asText(piece)}</code>`)).join(''),
+  )
 }

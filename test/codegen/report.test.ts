@@ -95,6 +95,30 @@ test('interrupted, failed and empty runs are named', async () => {
   expect(model.metric!.rows.map(({ name }) => name)).toEqual(['untrained', 'full', 'raw pixels'])
 })
 
+test('costs say how far runs came that stopped before their end', async () => {
+  const model = await modelOf([
+    { correct: wellTrained },
+    { variant: 'b', record: { status: 'failed', step: 1 } },
+    { variant: 'c', record: { status: 'interrupted', step: 5 } },
+    { variant: 'c', seed: 1 },
+  ])
+  const cost = model.plain.at(-1)!
+  const steps = cost.rows.map(({ name, cells }) => [name, cells[cost.columns.indexOf('steps')]])
+  expect(steps).toEqual([
+    ['full', '12'],
+    ['b', '1 of 12'],
+    ['c', '5 to 12 of 12'],
+  ])
+})
+
+test('notices set what diagnostics quote as code, and as text', async () => {
+  const message = `non-finite loss \`ibot\` of \`${hostile}\``
+  const failure = { code: 'DINO1007', severity: 'error', message, notes: [] } as never
+  const page = await pageOf([{ record: { status: 'failed', step: 3, failure } }])
+  expect(page).toContain('non-finite loss <code>ibot</code> of <code>&lt;img src')
+  expect(page).not.toContain('<script')
+})
+
 test('losses that are not numbers leave gaps, not faults', async () => {
   const losses = [{ total: 9 }, { total: null }, { total: 8 }, { total: 7 }]
   const page = await pageOf([{ correct: wellTrained, losses }])
