@@ -290,14 +290,22 @@ function noteLines({ findings }: PlannedVariant, width: number): string[] {
 function variantTable(variants: readonly PlannedVariant[], colors: Colors): string[] {
   const flops = variants.map(({ cost }) => Math.max(...cost.phases.map((phase) => phase.modelFlopsPerImage)))
   const unit = flopUnit(Math.max(...flops))
-  const head = ['variant', 'parameters', 'tokens/img', `${unit.name}/img`, 'peak/rank', '']
+  const aliases = variants.some(({ aliasOf }) => aliasOf !== null)
+  const head = [
+    'variant',
+    'parameters',
+    'tokens/img',
+    `${unit.name}/img`,
+    'peak/rank',
+    aliases ? 'same as' : '',
+  ]
   const rows = variants.map(({ resolved, aliasOf, cost }, i) => [
     resolved.variant,
     count(cost.parameters.total),
     grouped(Math.max(...cost.phases.map((phase) => phase.tokensPerImage))),
     unit.write(flops[i] as number),
     gibibytes(Math.max(...cost.phases.map((phase) => phase.perRank.peakBytes))),
-    aliasOf === null ? '' : `= ${aliasOf}, not run twice`,
+    aliasOf ?? '',
   ])
   const [header = '', ...body] = aligned(
     [head, ...rows],

@@ -133,6 +133,10 @@ describe('dinoc plan', () => {
       name: 'masks',
       point: { 'masking.probability': '50%', 'masking.ratio': '10%..50%' },
     })
+    const lines = plan('experiments/dinov2_vitl14.dino#dinov2_vitl14').stdout.split('\n')
+    expect(lines.filter((line) => line.length > 100)).toEqual([])
+    expect(lines.find((line) => line.startsWith('  variant '))).toMatch(/peak\/rank {3}same as$/)
+    expect(lines.find((line) => line.startsWith(`  ${alias.name} `))).toMatch(/GiB {3}full$/)
     expect(variants[0]?.notes.join('\n')).toMatch(/recompute = auto.*\n.*sharding/)
   })
 
