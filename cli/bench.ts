@@ -1,5 +1,9 @@
 import type { Command } from 'commander'
 import { compileVariant } from '../compiler/compile.js'
+import { tensorBytes } from '../compiler/plan/cost-memory.js'
+import { gibibytes } from '../compiler/plan/findings.js'
+import type { Plan } from '../compiler/plan/plan.js'
+import type { RunSpec } from '../compiler/plan/run-spec.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { DiagnosticError } from '../diagnostics/diagnostic.js'
 import { didYouMean } from '../diagnostics/nearest.js'
@@ -70,6 +74,7 @@ async function run(file: string, options: Options): Promise<number> {
     const spec = variant.runSpec(resolved.seeds[0] ?? 0)
     const file = spec.phases.find((p) => p.name === phase)!.plan
     const steps = countOption('--steps', options.steps, 1)
+    refuseTooLarge(phase, variant.plans[file]!, spec, device.capabilities().memoryBytes)
     const result = await bench({ spec, phase, plan: variant.plans[file]!, device, steps, warmup: 2 })
     process.stdout.write(
       json
@@ -80,6 +85,20 @@ async function run(file: string, options: Options): Promise<number> {
     await device.close()
   }
   return exit.good
+}
+
+/** One rank runs the whole plan here, whatever the file says of ranks: what counts is what it will allocate. */
+function refuseTooLarge(phase: string, plan: Plan, spec: RunSpec, deviceBytes: number | null): void {
+  const arenas = plan.arenas.reduce((sum, arena) => sum + arena.bytes, 0)
+  const state = spec.state.reduce((sum, { dtype, shape }) => sum + tensorBytes({ dtype, shape }), 0)
+  if (deviceBytes === null || arenas + state <= deviceBytes) return
+  const found = diagnose(
+    'DINO0801',
+    null,
+    { phase, peak: gibibytes(arenas + state), budget: gibibytes(deviceBytes), setBy: 'the device' },
+    { help: ['time fewer images: --set schedule.batch="4 img"'] },
+  )
+  throw new DiagnosticError([{ ...found, severity: 'error' }])
 }
 
 function text(name: string, result: BenchResult): string {

@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import pc from 'picocolors'
 import { type Change, type DiffResult, diff, type Pair, type Side } from '../compiler/resolve/diff.js'
@@ -66,7 +67,7 @@ function write(result: DiffResult, derived: readonly Derived[], a: string, b: st
   const names = [...new Set(result.changes.map(ownerOf(result.pairs)))]
   for (const name of names) {
     const changes = result.changes.filter((change) => ownerOf(result.pairs)(change) === name)
-    const rows = changes.map((change) => row(change, name))
+    const rows = changes.map((change) => row(change, name, [a, b]))
     const title = titles.get(name) ?? name
     lines.push(
       ...aligned([[`  ${title}`, '', '', '', shortFile(a), shortFile(b), ''], ...rows], columns).map(
@@ -107,7 +108,7 @@ function ownerOf(pairs: readonly Pair[]): (change: Change) => string {
   return (change) => names.find((name) => change.path.startsWith(`${name}.`)) ?? change.path
 }
 
-function row(change: Change, name: string): string[] {
+function row(change: Change, name: string, [a, b]: readonly [string, string]): string[] {
   const path = change.path === name ? '(whole)' : change.path.slice(name.length + 1)
   const sign = change.afterText === null ? '-' : change.beforeText === null ? '+' : ' '
   const both = change.beforeText !== null && change.afterText !== null
@@ -116,8 +117,8 @@ function row(change: Change, name: string): string[] {
     clip(change.beforeText ?? change.afterText ?? ''),
     both ? '->' : '',
     both ? clip(change.afterText!) : '',
-    placeText(change.at.before),
-    placeText(change.at.after),
+    placeText(change.at.before, a),
+    placeText(change.at.after, b),
     change.effect,
   ]
 }
@@ -126,11 +127,24 @@ function clip(text: string): string {
   return text.length <= 40 ? text : `${text.slice(0, 39)}…`
 }
 
-function placeText(span: Span | null): string {
-  return span === null ? '' : `${span.startLine}:${span.startColumn}`
+/** Line and column, with the file where it is not the column's own: a preset, a parent. */
+function placeText(span: Span | null, entry: string): string {
+  if (span === null) return ''
+  const place = `${span.startLine}:${span.startColumn}`
+  const own = span.file === fileOf(entry) || existsSync(join(entry, 'resolved.json'))
+  return own ? place : `${shortPath(span.file)}:${place}`
+}
+
+function fileOf(entry: string): string {
+  return entry.includes('#') ? entry.slice(0, entry.lastIndexOf('#')) : entry
+}
+
+/** The last folder and the name: `std/dinov2.dino`. */
+function shortPath(file: string): string {
+  return file.split('/').slice(-2).join('/')
 }
 
 function shortFile(entry: string): string {
-  const file = entry.includes('#') ? entry.slice(0, entry.lastIndexOf('#')) : entry
+  const file = fileOf(entry)
   return file.slice(file.lastIndexOf('/') + 1)
 }

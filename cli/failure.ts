@@ -2,6 +2,7 @@ import { CommanderError } from 'commander'
 import pc from 'picocolors'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
+import { writeFault } from '../runtime/durable.js'
 import { exit } from './exit.js'
 import { reportDiagnostics, usesColor } from './print.js'
 import { UsageError } from './usage-error.js'
@@ -33,6 +34,11 @@ export function reportFailure(error: unknown, args: readonly string[]): number {
       message!.replaceAll("'", '`'),
       meant ? [`did you mean ${meant}?`] : [`dinoc ${command}--help lists what there is`],
     )
+    return exit.usage
+  }
+  const fault = error instanceof Error && 'path' in error ? writeFault(error, String(error.path)) : error
+  if (fault instanceof DiagnosticError) {
+    reportDiagnostics(fault.diagnostics, format)
     return exit.usage
   }
   reportDiagnostics([internalError(error, args)], format)

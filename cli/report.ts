@@ -10,6 +10,7 @@ import { addFormatOption, formatOption } from './options.js'
 import { changesOf } from './report/changes.js'
 import { collectRuns } from './report/collect.js'
 import { reportModel } from './report/model.js'
+import { shellLine } from './shell.js'
 
 export function define(command: Command): void {
   addFormatOption(command.argument('<directories...>', 'directories of experiments: runs/quickstart')).action(
@@ -40,7 +41,10 @@ export async function writeReport(given: string, order: readonly string[] = []):
     ])
   const model = await reportModel(runs, {
     changes: changesOf(runs),
-    command: `dinoc run FILE --only ${[...new Set(runs.map((r) => r.variant))].join(',')}`,
+    command: shellLine([
+      ...['dinoc', 'run', 'FILE', '--only'],
+      [...new Set(runs.map((r) => r.variant))].join(','),
+    ]),
   })
   const path = join(directory, 'report.html')
   await replaceFile(path, renderReport(model))

@@ -20,6 +20,7 @@ import { addFileOptions, addFormatOption, fileOptions, formatOption } from './op
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { tableOf } from './results.js'
 import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
+import { shellLine } from './shell.js'
 import { stopOnSignals } from './stop.js'
 import { imageReports } from './terminal/image-reports.js'
 import { resultLines } from './terminal/result-lines.js'
@@ -206,15 +207,9 @@ async function conclude(
   const done = outcomes.filter((o) => o?.status === 'finished' || o?.status === 'reused').length
   const left = jobs.length - done
   const rest = left === 0 ? 'nothing left to do' : `${left} left to do`
-  process.stdout.write(`again    ${sameCommand()}     (${rest}: ${done} of ${jobs.length} finished)\n`)
-}
-
-/** As it was typed, quoted where a shell needs it. */
-function sameCommand(): string {
-  const quoted = process.argv
-    .slice(2)
-    .map((arg) => (/^[\w@%+=:,./#-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`))
-  return ['dinoc', ...quoted].join(' ')
+  process.stdout.write(
+    `again    ${shellLine(['dinoc', ...process.argv.slice(2)])}     (${rest}: ${done} of ${jobs.length} finished)\n`,
+  )
 }
 
 /** A report that cannot be made takes nothing from the runs. Where none began, they have said why: no word of a report. */

@@ -11,6 +11,7 @@ import { exit } from './exit.js'
 import { pickVariants } from './jobs.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { usesColor } from './print.js'
+import { shellLine } from './shell.js'
 import { aligned, score } from './terminal/figures.js'
 import { visibleLength } from './terminal/screen.js'
 
@@ -67,7 +68,7 @@ async function status(file: string, options: Options): Promise<number> {
   else
     for (const name of new Set(runs.map((r) => r.experiment)))
       print(
-        file,
+        againLine(file, options),
         runs.filter((r) => r.experiment === name),
       )
   return exit.good
@@ -139,7 +140,13 @@ async function metricOf(
   return last === undefined || value === undefined ? null : { name: metric, value, step: last.step }
 }
 
-function print(file: string, runs: readonly RunStatusLine[]): void {
+/** The line that goes on with what is unfinished. */
+function againLine(file: string, { runs, set, param }: Options): string {
+  const given = [...(set ?? []).flatMap((s) => ['--set', s]), ...(param ?? []).flatMap((p) => ['--param', p])]
+  return shellLine(['dinoc', 'run', file, ...given, ...(runs === 'runs' ? [] : ['--runs', runs])])
+}
+
+function print(again: string, runs: readonly RunStatusLine[]): void {
   const colors = pc.createColors(usesColor(process.stdout))
   const count = (state: RunState): number => runs.filter((r) => r.state === state).length
   const others = (['running', 'interrupted', 'failed', 'waiting', 'other'] as const)
@@ -159,7 +166,7 @@ function print(file: string, runs: readonly RunStatusLine[]): void {
     `seed ${run.seed}`,
     paint[run.state](run.state === 'other' ? 'other settings' : run.state),
     run.steps === null ? '' : `${run.step}/${run.steps}`,
-    remark(run, file),
+    remark(run, again),
   ])
   const lines = aligned(
     rows,
@@ -169,22 +176,20 @@ function print(file: string, runs: readonly RunStatusLine[]): void {
   process.stdout.write(`${[`${colors.bold(runs[0]!.experiment)}   ${head}`, ...lines].join('\n')}\n`)
 }
 
-function remark(run: RunStatusLine, file: string): string {
+function remark(run: RunStatusLine, again: string): string {
   const metric = run.metric === null ? '' : `${run.metric.name} ${score(run.metric.value)}`
   switch (run.state) {
     case 'finished':
     case 'running':
       return metric
     case 'interrupted':
-      return run.resumesFrom === null
-        ? `dinoc run ${file}`
-        : `resumes from step ${run.resumesFrom}: dinoc run ${file}`
+      return run.resumesFrom === null ? again : `resumes from step ${run.resumesFrom}: ${again}`
     case 'failed':
       return run.failure === null ? '' : `${run.failure.code} ${run.failure.message}`
     case 'waiting':
       return ''
     case 'other':
-      return `dinoc run ${file} moves it aside`
+      return `${again} moves it aside`
     default:
       return run.state satisfies never
   }

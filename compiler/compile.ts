@@ -11,7 +11,7 @@ import { buildPlan } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
 import { type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
-import { memoryBudget, overBudget } from './plan/findings.js'
+import { memoryBudget, missingPrecision, overBudget } from './plan/findings.js'
 import { measureWork } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
 import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
@@ -31,11 +31,12 @@ export interface CompileTarget {
 /** What `plan` and `diff` assume: the embedded device, which has every kernel and no limit but memory. */
 export const embeddedTarget: CompileTarget = {
   class: 'arena',
-  capabilities: new Set(
-    Object.keys(operandNames)
+  capabilities: new Set([
+    ...Object.keys(operandNames)
       .filter((kind) => !isStructural(kind as OpKind))
       .map((kind) => `op:${kind}`),
-  ),
+    'bf16',
+  ]),
   arenaLimitBytes: null,
 }
 
@@ -73,8 +74,13 @@ function loweringFaults(experiment: ResolvedExperiment): readonly Diagnostic[] {
   }
 }
 
-/** A resolved variant to the plans and the run spec that train and evaluate it. */
+/**
+ * A resolved variant to the plans and the run spec that train and evaluate it. Throws a DiagnosticError where the target
+ * cannot do what the experiment asks for.
+ */
 export function compileVariant(experiment: ResolvedExperiment, target: CompileTarget): CompiledVariant {
+  const lacking = missingPrecision(experiment, target.capabilities)
+  if (lacking.length > 0) throw new DiagnosticError(lacking)
   const phases = planPhases(experiment, target)
   const features = planFeatures(experiment, target)
   const plans: Record<string, Plan> = {}
@@ -163,10 +169,11 @@ export function optimizePhase(
   target: CompileTarget,
   options: Pick<PassOptions, 'afterPass' | 'measure' | 'verifyEach' | 'figuresOnly'> = {},
 ): { module: Module; trace: readonly PassEffect[] } {
-  const { pack, fuse, recompute } = experiment.optimize
+  const { pack, fuse, precision, recompute } = experiment.optimize
   return optimize(lowered, {
     pack,
     fuse,
+    precision,
     recompute: recompute === 'auto' ? 'off' : recompute,
     capabilities: target.capabilities,
     ...options,
@@ -201,7 +208,7 @@ function planFeatures(
   return [...wanted].map(([name, { of, resolution }]) => {
     const batch = featureBatch(experiment, resolution)
     const lowered = lowerFeatures(experiment, of, resolution, batch)
-    const { module } = optimizePhase(experiment, lowered, target)
+    const { module } = optimizePhase(inFloat32(experiment), lowered, target)
     const plan = buildPlan(module, target, {
       images: batch,
       modelFlopsPerStep: totalFlops(modelFlops(lowered, {})),
@@ -209,6 +216,12 @@ function planFeatures(
     return { feature: { name, plan: planFile(name), of, resolutionPx: resolution, batch }, module, plan }
   })
 }
+
+/** Features are compared in their last digits: evaluations run in float32 whatever training multiplies (decision 31). */
+const inFloat32 = (experiment: ResolvedExperiment): ResolvedExperiment => ({
+  ...experiment,
+  optimize: { ...experiment.optimize, precision: 'float32' },
+})
 
 /** As many images as make some 16,000 tokens, at most 64: enough for products to be efficient. */
 function featureBatch(experiment: ResolvedExperiment, resolution: number): number {

@@ -12,10 +12,13 @@ const warnings = ['-Wall', '-Wextra', '-Wno-maybe-uninitialized', '-Wno-uninitia
 const common = ['-std=c++17', '-fPIC', '-fvisibility=hidden']
 const optimized = ['-O3', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast']
 
+const avx512 = ['-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mavx2', '-mfma']
+
 /** Instruction sets of an architecture, best first: name and compiler flags. */
 const instructionSets = {
   x64: [
-    ['avx512', ['-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mavx2', '-mfma']],
+    ['avx512bf16', [...avx512, '-mavx512bf16']],
+    ['avx512', avx512],
     ['avx2', ['-mavx2', '-mfma']],
     ['portable', []],
   ],
@@ -51,7 +54,7 @@ const listed = (dir, ending) =>
 export function unitsOf(root, extra = optimized) {
   const src = join(root, 'runtime/devices/native/src')
   const x86 = process.arch === 'x64' ? ['-DDINO_X86'] : []
-  const core = listed(src, '.cc')
+  const core = [...listed(src, '.cc'), join(src, 'augment/scratch.cc')]
     .filter((file) => basename(file) !== 'addon.cc')
     .map((file) => ({ file, name: `${basename(file, '.cc')}.o`, flags: [...common, ...extra, ...x86] }))
   const kernels = setsOf(process.arch).flatMap(([isa, flags]) =>
@@ -61,14 +64,28 @@ export function unitsOf(root, extra = optimized) {
       flags: [...common, ...extra, ...flags, `-DDINO_ISA=${isa}`],
     })),
   )
+  // Rounded as the TypeScript of runtime/data rounds: no multiply-add in one. Bytes have no use for bf16.
+  const plain = setsOf(process.arch).filter(([isa]) => isa !== 'avx512bf16')
+  const augment = plain.flatMap(([isa, flags]) =>
+    listed(join(src, 'augment'), '.cc')
+      .filter((file) => basename(file) !== 'scratch.cc')
+      .map((file) => ({
+        file,
+        name: `${basename(file, '.cc')}-${isa}.o`,
+        flags: [...common, ...extra, ...flags, '-ffp-contract=off', `-DDINO_ISA=${isa}`],
+      })),
+  )
   // The largest first, so that two jobs end together.
-  return [...kernels, ...core]
+  return [...kernels, ...augment, ...core]
 }
 
 /** Contents of all headers of src (or test): part of the key of every object. */
 export function headersOf(root, part = 'src') {
   const dir = join(root, 'runtime/devices/native', part)
-  const files = [...listed(dir, '.h'), ...(part === 'src' ? listed(join(dir, 'kernels'), '.h') : [])]
+  const files = [
+    ...listed(dir, '.h'),
+    ...(part === 'src' ? ['kernels', 'augment'].flatMap((folder) => listed(join(dir, folder), '.h')) : []),
+  ]
   return files.map((file) => readFileSync(file, 'utf8')).join('\0')
 }
 

@@ -57,11 +57,11 @@ writeFileSync(cases, new Uint8Array(recordTrials(addon).buffer))
  * one machine would run on another. Null where there is no `nm` to ask.
  */
 function sharedSymbols(objects) {
-  const kernels = objects.filter((path) => /-(avx512|avx2|portable)-[0-9a-f]+\.o$/.test(path))
+  const kernels = objects.filter((path) => /-(avx512bf16|avx512|avx2|portable)-[0-9a-f]+\.o$/.test(path))
   const listed = spawnSync('nm', ['-C', ...kernels], { encoding: 'utf8', maxBuffer: 1 << 26 })
   if (listed.status !== 0) return null
   const weak = listed.stdout.split('\n').filter((line) => / [WV] /.test(line))
-  return weak.filter((line) => !/ dino::(avx512|avx2|portable)::/.test(line))
+  return weak.filter((line) => !/ dino::(avx512bf16|avx512|avx2|portable)::/.test(line))
 }
 
 let passed = 0

@@ -11,6 +11,7 @@ import { verify } from '../compiler/ir/verify.js'
 import { nodeHost } from '../compiler/resolve/host.js'
 import { type ResolvedFamily, resolve } from '../compiler/resolve/resolve.js'
 import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
+import { DiagnosticError } from '../diagnostics/diagnostic.js'
 import { validatePlan } from '../runtime/devices/validate.js'
 import { validateRunSpec } from '../runtime/devices/validate-run-spec.js'
 
@@ -165,5 +166,40 @@ describe('the shared examples', () => {
     expect(Math.abs(hires.modelFlopsPerImage / 1e12 / 6.219 - 1)).toBeLessThan(0.01)
     expect(hires.schedules.lr).toEqual({ first: 0, peak: 5e-5, peakAt: 1000, last: 1e-6 })
     expect(hires.schedules.teacher_temp).toMatchObject({ peak: 0.07, peakAt: 600 })
+  })
+})
+
+describe('bf16', () => {
+  const bench = (variant: string): ResolvedExperiment =>
+    familiesOf('bench/models.dino')
+      .flatMap(({ variants }) => variants)
+      .map(({ resolved }) => resolved)
+      .find((resolved) => resolved.name === 'small_step' && resolved.variant === variant)!
+
+  it('is for training: features are float32, and so is all state', () => {
+    const { plans, runSpec, cost } = compileVariant(bench('bf16'), embeddedTarget)
+    const needing = Object.entries(plans).filter(([, plan]) => plan.target.requires.includes('bf16'))
+    expect(needing.map(([name]) => name)).toEqual(runSpec(0).phases.map(({ plan }) => plan))
+    for (const plan of Object.values(plans)) {
+      validatePlan(plan)
+      expect(plan.state.every(({ dtype }) => dtype === 'f32')).toBe(true)
+    }
+    const exact = planVariant(bench('full'), embeddedTarget, null)
+    const [half, whole] = [cost.phases[0]!, exact.phases[0]!]
+    expect(half.modelFlopsPerImage).toBe(whole.modelFlopsPerImage)
+    expect(half.perRank.peakBytes).toBeLessThan(0.85 * whole.perRank.peakBytes)
+  })
+
+  it('is refused where the device has none, with the line that asks for it', () => {
+    const without = new Set([...embeddedTarget.capabilities].filter((has) => has !== 'bf16'))
+    try {
+      compileVariant(bench('bf16'), { ...embeddedTarget, capabilities: without })
+      expect.fail('compiled')
+    } catch (error) {
+      if (!(error instanceof DiagnosticError)) throw error
+      const [found] = error.diagnostics
+      expect([found?.code, found?.primary?.span.file]).toEqual(['DINO0811', 'bench/models.dino'])
+      expect(found?.help[0]).toContain('native')
+    }
   })
 })

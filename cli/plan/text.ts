@@ -184,7 +184,10 @@ function communicationRows(c: PhaseCost['communication'], width: number): string
     ...(c.allReduceBytes > 0 ? [`all-reduce ${decimal(c.allReduceBytes)}`] : []),
     `targets ${decimal(c.targetBytes)}`,
   ]
-  const share = (bytes: number) => `${Math.round(100 * (1 - bytes / c.dataParallelBytes))} % less`
+  const share = (bytes: number) => {
+    const less = Math.round(100 * (1 - bytes / c.dataParallelBytes))
+    return less < 0 ? `${-less} % more` : `${less} % less`
+  }
   const against =
     c.allGatherBytes > 0
       ? [

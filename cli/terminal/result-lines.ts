@@ -2,12 +2,12 @@ import type { ResultTable } from '../../runtime/eval/results.js'
 import { describeMethod, type Estimate } from '../../runtime/eval/statistics.js'
 import { aligned, bytes, difference, rate, score } from './figures.js'
 
-/** The table at the end of a run: metric with interval, paired difference to `full`, speed, memory. */
+/** The table at the end of a run: metric with interval, paired difference to the base, speed, memory. */
 export function resultLines(table: ResultTable): string[] {
   const compared = table.rows.some((row) => row.against !== null)
   const head = [
     ...['', table.metric.replace(/^\w+\./, ''), ''],
-    ...(compared ? ['against full', ''] : []),
+    ...(compared ? [`against ${table.base}`, ''] : []),
     ...['images/s', 'peak', ''],
   ]
   const last = table.rows.length - 1

@@ -11,6 +11,7 @@ import * as residual from './kernels/residual.js'
 import * as tokens from './kernels/tokens.js'
 import * as update from './kernels/update.js'
 import { elements, showType } from './operands.js'
+import { roundToBf16 } from './precision.js'
 import type {
   AnyOp,
   Func,
@@ -27,7 +28,7 @@ export type { Data } from './kernels/args.js'
 
 /**
  * The oracle: every kernel in plain float64, by the definitions in types.ts. Passes and devices are right where they
- * agree with it.
+ * agree with it. What is stored as bf16 is rounded to it.
  */
 export const kernels: { readonly [K in KernelKind]: Kernel<K> } = {
   patchify: tokens.patchify,
@@ -106,7 +107,8 @@ export function runKernel(
   attrs: OpAttrs[KernelKind],
   resultTypes: readonly TensorType[],
 ): readonly Data[] {
-  return (kernels[kind] as Kernel<KernelKind>)(args(operands, operandTypes, resultTypes), attrs)
+  const results = (kernels[kind] as Kernel<KernelKind>)(args(operands, operandTypes, resultTypes), attrs)
+  return results.map((data, i) => (resultTypes[i]?.dtype === 'bf16' ? data.map(roundToBf16) : data))
 }
 
 function missing(name: string, expected: string, found: string): never {

@@ -3,6 +3,7 @@ import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { badAttribute } from './attributes.js'
 import type { ShapeContext } from './operands.js'
 import { noCallees, operands } from './operands.js'
+import { storedTypes, takesBf16 } from './precision.js'
 import { rules } from './shape-rules.js'
 import type { OpAttrs, OpKind, StructuralKind, TensorType } from './types.js'
 
@@ -291,14 +292,20 @@ export type ShapeRule<K extends OpKind> = (
   context?: ShapeContext,
 ) => readonly TensorType[]
 
-/** Operand count, attributes, then the op's own rule. */
+/** Kinds whose operands are of any dtype. */
+const anyDtype: ReadonlySet<OpKind> = new Set(['call', 'residual', 'grad', 'cast'])
+
+/** Operand count, attributes, bf16 only where the op takes it, then the op's own rule. */
 function shapeRule<K extends OpKind>(kind: K): ShapeRule<K> {
   return (types, attrs, context = noCallees) => {
     checkCount(kind, types.length, context)
     const o = operands(kind, operandNames[kind], types, context)
     const bad = badAttribute(kind, attrs)
     if (bad) o.badAttribute(bad.attribute, bad.expected, bad.found)
-    return rules[kind](o, attrs)
+    types.forEach((type, i) => {
+      if (type?.dtype === 'bf16' && !anyDtype.has(kind) && !takesBf16(kind, i)) o.fail(i, 'f32')
+    })
+    return storedTypes(kind, attrs, rules[kind](o, attrs))
   }
 }
 

@@ -30,6 +30,14 @@ export interface TensorType {
 
 export type ValueId = number
 
+/**
+ * How an op stores its activations: `bf16` makes those of its results bf16 that precision.ts lists under `writes`;
+ * without it they are f32. Set by pass 8.
+ */
+export interface Stored {
+  readonly storage?: 'bf16'
+}
+
 export interface Value {
   readonly id: ValueId
   readonly type: TensorType
@@ -191,7 +199,7 @@ export type Pairing =
  * layer_norm); so does the result of a matmul without transA. `u` of sinkhorn and sharpen_center and `lse` of the
  * cross-entropies inherit `rows` only.
  *
- * Everything is f32 unless it says i32: temperatures, lr, `first`, `finite` and mask weights are f32, and `rows`,
+ * Everything is f32 unless it says i32, or pass 8 stores it in bf16: temperatures, lr, `first`, `finite` and mask weights are f32, and `rows`,
  * `step`, indices and masks i32. Which operands a result may overwrite is said by `inPlace` in ops.ts.
  */
 export interface OpAttrs {
@@ -246,12 +254,16 @@ export interface OpAttrs {
 
   // --- products -----------------------------------------------------------------------------------------------
   /** (x [R, in], w [out, in], b? [out]) -> y [R, out]; with gelu: (y, pre [R, out]), y = gelu(pre). Row-wise. */
-  linear: { readonly activation: 'none' | 'gelu' }
+  linear: Stored & { readonly activation: 'none' | 'gelu' }
   /**
    * (a, b, c? [m, n], pre?, rows? i32 []) -> op(a) op(b) + c, [m, n]; `rows` limits the contracted dimension to its
    * first rows (only with transA: both operands then have that many rows). Epilogue `gelu_grad`: the result times gelu'(pre [m, n]).
    */
-  matmul: { readonly transA: boolean; readonly transB: boolean; readonly epilogue: 'none' | 'gelu_grad' }
+  matmul: Stored & {
+    readonly transA: boolean
+    readonly transB: boolean
+    readonly epilogue: 'none' | 'gelu_grad'
+  }
   /** (a [n, p, q], b [n, r, s]) -> [n, m, k] for each of the n: scale * op(a) op(b). */
   batch_matmul: { readonly transA: boolean; readonly transB: boolean; readonly scale: number }
   /** (x [R, d], rows? i32 []) -> [d]: the sum over (the first `rows`) rows. */
@@ -259,29 +271,29 @@ export interface OpAttrs {
 
   // --- normalisation and activations: row-wise ----------------------------------------------------------------
   /** (x [R, d], w [d], b [d]) -> (y, mean [R], rstd [R]); biased variance. */
-  layer_norm: { readonly eps: number }
+  layer_norm: Stored & { readonly eps: number }
   /** (x, mean, rstd, w, b) -> y: the output again, in backward. */
-  layer_norm_rebuild: Record<never, never>
+  layer_norm_rebuild: Stored
   /** (dy, x, mean, rstd, w) -> (dx, dw, db) */
   layer_norm_grad: Record<never, never>
   /** (x) -> x * Phi(x), erf form. */
-  gelu: Record<never, never>
+  gelu: Stored
   /** (dy, x) -> dx */
-  gelu_grad: Record<never, never>
+  gelu_grad: Stored
   /** (x [R, 2h]) -> silu(x[:, :h]) * x[:, h:] */
-  silu_gate: Record<never, never>
+  silu_gate: Stored
   /** (dy [R, h], x [R, 2h]) -> [R, 2h] */
-  silu_gate_grad: Record<never, never>
+  silu_gate_grad: Stored
   /** (x [R, d], gamma [d]) -> x * gamma */
   layer_scale: Record<never, never>
   /** (dy, x, gamma) -> (dx, dgamma) */
-  layer_scale_grad: Record<never, never>
+  layer_scale_grad: Stored
   /** (x [R, d]) -> x / max(||x||, eps) */
-  l2_normalize: { readonly eps: number }
+  l2_normalize: Stored & { readonly eps: number }
   /** (dy, x) -> dx */
   l2_normalize_grad: { readonly eps: number }
   /** (v [K, d], g [K]) -> rows g_k v_k / ||v_k|| */
-  weight_norm: Record<never, never>
+  weight_norm: Stored
   /** (dw, v, g) -> (dv, dg) */
   weight_norm_grad: Record<never, never>
   /** (x [..., n]) -> softmax over the last dimension. */
@@ -298,9 +310,9 @@ export interface OpAttrs {
 
   // --- attention: segment-wise --------------------------------------------------------------------------------
   /** (qkv ragged [T, 3d]) -> (o ragged [T, d], lse [T*h]); columns q, k, v, each by head; scale (d/h)^-0.5; lse row-major [T, h]. */
-  attention: { readonly heads: number }
+  attention: Stored & { readonly heads: number }
   /** (do, qkv, o, lse) -> dqkv */
-  attention_grad: { readonly heads: number }
+  attention_grad: Stored & { readonly heads: number }
   /** (qkv [n*t, 3d]) -> (q, k, v), each [n*h, t, d/h], index n*h+head. For the composed form. */
   split_heads: { readonly heads: number; readonly count: number; readonly length: number }
   /** (q, k, v) -> [n*t, 3d]; its transpose. */
@@ -365,7 +377,10 @@ export interface OpAttrs {
    * `branch` is given exactly when `gamma` is. dbranch = gamma * s * dy at the kept rows, dgamma = sum over rows of
    * s * dy * branch. `segments`: those of branch, given exactly when `kept` is.
    */
-  residual_add_grad: { readonly scales: readonly number[] | null; readonly segments?: readonly Group[] }
+  residual_add_grad: Stored & {
+    readonly scales: readonly number[] | null
+    readonly segments?: readonly Group[]
+  }
 
   // --- teacher targets: t[b,k] = exp(z[b,k]/T + u[b] + v[k]) ---------------------------------------------------
   /**

@@ -7,6 +7,7 @@ import { fuseMeaning } from './fuse-meaning.js'
 import { fuseNeighbours } from './fuse-neighbours.js'
 import { inline } from './inline.js'
 import { legalize } from './legalize.js'
+import { mixedPrecision } from './mixed-precision.js'
 import { pack } from './pack.js'
 import { recompute } from './recompute.js'
 import { simplify } from './simplify.js'
@@ -15,6 +16,7 @@ import { plainResiduals, stochasticDepth } from './stochastic-depth.js'
 export interface PassOptions {
   readonly pack: boolean
   readonly fuse: boolean
+  readonly precision: 'float32' | 'bf16'
   readonly recompute: 'off' | 'blocks'
   /** What the target has: `op:attention`, `bf16`. */
   readonly capabilities: ReadonlySet<string>
@@ -70,7 +72,10 @@ const passes = [
     name: 'fuse-neighbours',
     run: (module, options) => (options.fuse ? fuseNeighbours(module) : module),
   },
-  /*  8 */ { name: 'mixed-precision', run: null },
+  /*  8 */ {
+    name: 'mixed-precision',
+    run: (module, options) => mixedPrecision(module, options.precision),
+  },
   /*  9 */ { name: 'recompute', run: (module, options) => recompute(module, options.recompute) },
   /* 10 */ { name: 'shard', run: null },
   /* 11 */ { name: 'legalize', run: (module, options) => legalize(module, options.capabilities) },

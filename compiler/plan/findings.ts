@@ -102,21 +102,23 @@ export function jumps(experiment: ResolvedExperiment, cost: VariantCost): Diagno
   return found
 }
 
+/** DINO0811 where the experiment asks for products in bf16 of a target that has none. */
+export function missingPrecision(
+  experiment: ResolvedExperiment,
+  capabilities: ReadonlySet<string>,
+): Diagnostic[] {
+  const { precision } = experiment.optimize
+  if (precision === 'float32' || capabilities.has(precision)) return []
+  const help = ['run on a device that has it: native or interpret', 'set optimize.precision = float32']
+  return [diagnose('DINO0811', spanAt(experiment, 'optimize.precision'), { op: precision }, { help })]
+}
+
 /** DINO0805 for each pass that the experiment asks for and this version plans as off. */
 export function missingPasses(experiment: ResolvedExperiment): Diagnostic[] {
   const { optimize, hardware } = experiment
   const missing = (pass: string, why: string, path: string) =>
     diagnose('DINO0805', spanAt(experiment, path), { pass, why })
   return [
-    ...(optimize.precision === 'bf16'
-      ? [
-          missing(
-            'mixed precision',
-            'planned as float32: memory is that of 4-byte operands',
-            'optimize.precision',
-          ),
-        ]
-      : []),
     ...(optimize.recompute === 'auto'
       ? [missing('recompute = auto', 'planned as off: every activation is kept', 'optimize.recompute')]
       : []),

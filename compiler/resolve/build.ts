@@ -56,7 +56,9 @@ export function buildFields(node: Node, scope: BuildScope): Record<string, unkno
       layer: dropped?.layer ?? null,
       dropped: dropped !== undefined,
     })
-    values[field.name] = field.required ? missing(node, field, scope) : defaultOf(field)
+    // a misspelt field may have meant this one: neither missing nor the default
+    values[field.name] =
+      field.required || node.silenced.has(field.name) ? missing(node, field, scope) : defaultOf(field)
   }
   return values
 }

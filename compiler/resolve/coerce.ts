@@ -13,6 +13,7 @@ import { callsOf, describeType, example, wordsOf, wrongType } from './expected.j
 import type { FieldScope } from './field-scope.js'
 import { isPoisoned, POISON, type Poison } from './poison.js'
 import { coerceReference } from './references.js'
+import type { Report } from './report.js'
 import { coerceSchedule } from './schedule.js'
 import { coerceSpecial } from './special.js'
 
@@ -109,10 +110,23 @@ function coerceQuantity(value: Dyn, type: QuantityType, limits: Limits, scope: F
     report.give('DINO0403', value.span, { field, expected: describeType(expected), found: describe(value) })
     return POISON
   }
+  if (!inBounds(value, type, limits, field, report)) return POISON
+  return type === 'time' ? { value: value.value, unit: dimension } : value.value
+}
+
+/** Whether a number of the right unit is whole where its type is and keeps the limits; else a diagnostic says so. */
+export function inBounds(
+  value: Dyn & { kind: 'number' },
+  type: QuantityType,
+  limits: Limits,
+  field: string,
+  report: Report,
+): boolean {
+  const dimension = singleDimension(value.dims)
   const whole = type === 'integer' || type === 'length' || type === 'count' || dimension === 'step'
   if (whole && !Number.isInteger(value.value)) {
     report.give('DINO0413', value.span, { field, found: describe(value) })
-    return POISON
+    return false
   }
   const limit = brokenLimit(value.value, limits)
   if (limit !== null || (whole && Math.abs(value.value) > Number.MAX_SAFE_INTEGER)) {
@@ -121,9 +135,9 @@ function coerceQuantity(value: Dyn, type: QuantityType, limits: Limits, scope: F
       limit: limit === null ? 'smaller' : describeLimits(limits, type, dimension),
       found: describe(value),
     })
-    return POISON
+    return false
   }
-  return type === 'time' ? { value: value.value, unit: dimension } : value.value
+  return true
 }
 
 function brokenLimit(value: number, limits: Limits): string | null {

@@ -69,6 +69,7 @@ export function completeExperiment(root: Node, scope: BuildScope, header: Span |
   const keepNode = present('keep')
   const keep = keepNode === null ? null : fields(keepNode)
 
+  const phaseLost = scope.lost || scheduleNode?.incomplete === true || root.silenced.has('phase')
   const phases =
     scheduleNode === null
       ? POISON
@@ -84,11 +85,12 @@ export function completeExperiment(root: Node, scope: BuildScope, header: Span |
                   ? (teacher.momentum as Schedule | Poison)
                   : null,
             keepMomentum: keep === null ? null : (keep.momentum as Schedule | Poison),
+            earlierLost: phaseLost,
           },
           inner,
         )
   if (Array.isArray(phases) && phases.length === 0 && scheduleNode !== null) {
-    if (scheduleNode.incomplete || root.incomplete || root.silenced.has('phase')) scope.report.errors++
+    if (phaseLost) scope.report.errors++
     else
       missingBlock(
         'phase',
@@ -222,7 +224,7 @@ function copyOrigin(scope: BuildScope, from: string, to: string): void {
 
 function missingBlock(what: string, example: string, node: Node, at: Span | null, scope: BuildScope): void {
   scope.report.errors++
-  if (node.incomplete || node.silenced.has(what.replaceAll('`', ''))) return
+  if (scope.lost || node.incomplete || node.silenced.has(what.replaceAll('`', ''))) return
   const where = node.path === '' ? 'this experiment' : `\`${node.path}\``
   scope.report.giveOnce(
     `DINO0311 ${what} ${at?.file}:${at?.start}`,
@@ -255,7 +257,7 @@ function buildBackbone(node: Node | null, scope: BuildScope): Fields {
     const silent = missing.some((part) => node.silenced.has(part)) || node.silenced.has('size')
     if (missing.length > 0) {
       scope.report.errors++
-      if (!silent && !node.incomplete && node.block !== null) {
+      if (!silent && !node.incomplete && !scope.lost) {
         const chosen = parts.find((part) => origin(part)?.at !== null && origin(part)?.at !== undefined)
         const all = missing.length === 3
         scope.report.giveOnce(

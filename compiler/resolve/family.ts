@@ -39,6 +39,12 @@ export interface VariantPlan {
   readonly faulty: boolean
 }
 
+/** Names in a table of results that are no variant's to take, with what they stand for. */
+const reservedVariants: ReadonlyMap<string, string> = new Map([
+  ['full', '`full` is the experiment without edits'],
+  ['untrained', '`untrained` is the model before training, a row of each table of results'],
+])
+
 /** Parents of parents, so that following them has an end. */
 const deepest = 100
 const setLayer = 900
@@ -117,14 +123,15 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
             ],
           },
         )
-      if (name === 'full') {
+      const reserved = reservedVariants.get(name)
+      if (reserved !== undefined) {
         report.give(
           'DINO0318',
           own.name!.span,
           { name },
           {
             label: 'taken',
-            notes: ['`full` is the experiment without edits'],
+            notes: [reserved],
             help: ['give the variant another name'],
           },
         )

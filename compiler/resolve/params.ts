@@ -3,6 +3,7 @@ import { didYouMean } from '../../diagnostics/nearest.js'
 import type { Param, Value } from '../../grammar/ast.js'
 import { parse } from '../../grammar/parser.js'
 import { type QuantityType, quantityTypes } from '../../grammar/schema/types.js'
+import { inBounds } from './coerce.js'
 import { paramFile, paramText } from './command-line.js'
 import { type Dims, type Dyn, describe, evaluate, type Scope } from './dyn.js'
 import type { Module } from './modules.js'
@@ -108,7 +109,10 @@ export function paramValues(options: ParamOptions, report: Report, texts: Map<st
       })
       return bad
     }
-    return value
+    if (value.kind !== 'number') return value
+    const of = quantityOf(type)
+    const limits = type === 'probability' ? { least: 0, most: 1 } : {}
+    return of === null || inBounds(value, of, limits, param.name.text, report) ? value : bad
   }
 
   const ofFile = (param: Param, scope: Scope, type: string): Dyn => {
@@ -235,11 +239,17 @@ function lineSpan(file: string, start: number, end: number): Span {
   return { file, start, end, startLine: 1, startColumn: start + 1, endLine: 1, endColumn: end + 1 }
 }
 
+/** The quantity that a param of the type holds, null where it holds something else. */
+function quantityOf(type: string): QuantityType | null {
+  if (type === 'probability') return 'ratio'
+  return quantityTypes.find((known) => known === type) ?? null
+}
+
 function fits(value: Dyn, type: string): boolean {
-  if ((quantityTypes as readonly string[]).includes(type) || type === 'probability') {
+  const of = quantityOf(type)
+  if (of !== null) {
     if (value.kind !== 'number') return false
-    const allowed = dimsOf[(type === 'probability' ? 'ratio' : type) as QuantityType]
-    return allowed.some((dims) => JSON.stringify(dims) === JSON.stringify(value.dims))
+    return dimsOf[of].some((dims) => JSON.stringify(dims) === JSON.stringify(value.dims))
   }
   switch (type) {
     case 'text':

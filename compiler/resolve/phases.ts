@@ -12,6 +12,8 @@ export interface PhaseDefaults {
   /** Null for a frozen teacher. */
   readonly momentum: Schedule | Poison | null
   readonly keepMomentum: Schedule | Poison | null
+  /** True where a phase that others would inherit from was lost to a fault. */
+  readonly earlierLost: boolean
 }
 
 type Inherited = {
@@ -49,8 +51,9 @@ export function buildPhases(schedule: Node, defaults: PhaseDefaults, scope: Buil
           courses[name] = { schedule: first, length, path }
           return first
         }
-        const sound = node.silenced.has(name) || node.incomplete || node.block === null
-        if (sound) scope.report.errors++
+        const silenced =
+          node.silenced.has(name) || node.incomplete || node.block === null || defaults.earlierLost
+        if (silenced) scope.report.errors++
         else
           scope.report.giveOnce(
             `DINO0310 ${path} ${placeOf(node)?.file}:${placeOf(node)?.start}`,

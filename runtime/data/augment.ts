@@ -22,67 +22,120 @@ export interface View {
   readonly scale: { readonly min: number; readonly max: number }
 }
 
+/** Steps between crop and normalisation, by their number in a list of drawn steps (`Step` in native/src/augment). */
+export const steps = {
+  brightness: 0,
+  contrast: 1,
+  saturation: 2,
+  hue: 3,
+  grey: 4,
+  blur: 5,
+  solarize: 6,
+} as const
+
+/** All that is random about a view, drawn. */
+export interface DrawnView {
+  box: Box
+  mirrored: boolean
+  /** (step, value) pairs in the order of doing; the value is a factor, the threshold of solarize, or 0. */
+  readonly steps: number[]
+  /** Of the blur's kernel, from its centre outwards, where the view is blurred. */
+  readonly weights: Float64Array
+}
+
+/** Makes the view of `size * size` pixels that was drawn, and writes it normalised to planes of `out` from `offset` on. */
+export type ViewRenderer = (
+  source: Image,
+  size: number,
+  drawn: DrawnView,
+  out: Float32Array,
+  offset: number,
+) => void
+
 /**
  * One view of an image (dinov2/data/augmentations.py with the *effective* probabilities of the experiment): random
  * resized crop, flip, colour jitter, grayscale, blur, solarize, normalise. Every step works on 8 bits and clamps, as
- * the reference's PIL images do. All random numbers are drawn from `random`, in that order.
+ * the reference's PIL images do. All random numbers are drawn from `random`, in that order; what is drawn is made by
+ * `native` where it is given, and else by the functions of this folder, to the same bits.
  *
  * Writes `channels` planes of `size * size` floats to `out` from `offset` on.
  */
 export class Augmenter {
-  private readonly resampler = new Resampler()
   private readonly blur: Blur
-  private readonly normalized: readonly Float32Array[]
+  private readonly make: ViewRenderer
   private readonly order = new Int32Array(4)
-  private image = new Uint8Array(0)
+  private readonly drawn: DrawnView
 
   constructor(
     private readonly augment: Augment,
-    private readonly channels: number,
+    channels: number,
+    native: ViewRenderer | null = null,
   ) {
     this.blur = new Blur(augment.blur.kernel)
-    this.normalized = normalizationTables(augment, channels)
+    this.make = native ?? viewRenderer(this.blur, channels, normalizationTables(augment, channels))
+    this.drawn = {
+      box: { left: 0, top: 0, width: 0, height: 0 },
+      mirrored: false,
+      steps: [],
+      weights: this.blur.weights,
+    }
   }
 
   view(source: Image, { kind, size, scale }: View, random: Random, out: Float32Array, offset: number): void {
-    const { augment, channels, resampler } = this
-    const pixels = size * size
-    if (this.image.length < pixels * channels) this.image = new Uint8Array(pixels * channels)
-    const image = this.image
-    const box = randomBox(source.width, source.height, scale, augment.aspect, random)
-    resampler.resize(source.data, source.width, channels, box, size, size, image)
-    const flipped = random.chance(augment.flip)
-    if (random.chance(augment.jitter.probability)) this.jitter(image, pixels, random)
-    if (random.chance(augment.grayscale)) toGrey(image, pixels, channels)
+    const { augment, drawn } = this
+    drawn.steps.length = 0
+    drawn.box = randomBox(source.width, source.height, scale, augment.aspect, random)
+    drawn.mirrored = random.chance(augment.flip)
+    if (random.chance(augment.jitter.probability)) this.drawJitter(random)
+    if (random.chance(augment.grayscale)) drawn.steps.push(steps.grey, 0)
     if (random.chance(augment.blur.probability[kind])) {
-      const sigma = random.uniform(augment.blur.sigma.min, augment.blur.sigma.max)
-      this.blur.apply(image, size, size, channels, sigma)
+      this.blur.setSigma(random.uniform(augment.blur.sigma.min, augment.blur.sigma.max))
+      drawn.steps.push(steps.blur, 0)
     }
     if (random.chance(augment.solarize.probability[kind]))
-      solarize(image, pixels, channels, augment.solarize.threshold)
-    writePlanes(image, size, size, channels, flipped, this.normalized, out, offset)
+      drawn.steps.push(steps.solarize, augment.solarize.threshold)
+    this.make(source, size, drawn, out, offset)
   }
 
   /** Brightness, contrast, saturation and hue in random order, each by a random factor. */
-  private jitter(image: Uint8Array, pixels: number, random: Random) {
-    const { channels, order } = this
+  private drawJitter(random: Random) {
+    const { order, drawn } = this
     const { brightness, contrast, saturation, hue } = this.augment.jitter
     for (let i = 0; i < 4; i++) order[i] = i
     random.shuffle(order)
-    const byBrightness = random.uniform(Math.max(0, 1 - brightness), 1 + brightness)
-    const byContrast = random.uniform(Math.max(0, 1 - contrast), 1 + contrast)
-    const bySaturation = random.uniform(Math.max(0, 1 - saturation), 1 + saturation)
-    const byHue = random.uniform(-hue, hue)
-    for (let i = 0; i < 4; i++) {
-      // A strength of 0 leaves its step out, as in torchvision.
-      if (order[i] === 0) {
-        if (brightness > 0) adjustBrightness(image, pixels, channels, byBrightness)
-      } else if (order[i] === 1) {
-        if (contrast > 0) adjustContrast(image, pixels, channels, byContrast)
-      } else if (order[i] === 2) {
-        if (saturation > 0) adjustSaturation(image, pixels, channels, bySaturation)
-      } else if (hue > 0) adjustHue(image, pixels, channels, byHue)
-    }
+    const factors = [
+      random.uniform(Math.max(0, 1 - brightness), 1 + brightness),
+      random.uniform(Math.max(0, 1 - contrast), 1 + contrast),
+      random.uniform(Math.max(0, 1 - saturation), 1 + saturation),
+      random.uniform(-hue, hue),
+    ]
+    const strengths = [brightness, contrast, saturation, hue]
+    // A strength of 0 leaves its step out, as in torchvision.
+    for (const step of order) if (strengths[step]! > 0) drawn.steps.push(step, factors[step]!)
+  }
+}
+
+/** The reference, in TypeScript. */
+function viewRenderer(blur: Blur, channels: number, normalized: readonly Float32Array[]): ViewRenderer {
+  const resampler = new Resampler()
+  let image = new Uint8Array(0)
+
+  function apply(step: number, value: number, size: number) {
+    const pixels = size * size
+    if (step === steps.brightness) adjustBrightness(image, pixels, channels, value)
+    else if (step === steps.contrast) adjustContrast(image, pixels, channels, value)
+    else if (step === steps.saturation) adjustSaturation(image, pixels, channels, value)
+    else if (step === steps.hue) adjustHue(image, pixels, channels, value)
+    else if (step === steps.grey) toGrey(image, pixels, channels)
+    else if (step === steps.blur) blur.apply(image, size, size, channels)
+    else solarize(image, pixels, channels, value)
+  }
+
+  return (source, size, drawn, out, offset) => {
+    if (image.length < size * size * channels) image = new Uint8Array(size * size * channels)
+    resampler.resize(source.data, source.width, channels, drawn.box, size, size, image)
+    for (let i = 0; i < drawn.steps.length; i += 2) apply(drawn.steps[i]!, drawn.steps[i + 1]!, size)
+    writePlanes(image, size, size, channels, drawn.mirrored, normalized, out, offset)
   }
 }
 

@@ -6,22 +6,26 @@
 export class Blur {
   private row = new Float64Array(0)
   private scratch = new Float64Array(0)
-  private readonly weights: Float64Array
+  /** From the centre outwards, of the sigma that was last set. */
+  readonly weights: Float64Array
 
   constructor(private readonly kernel: number) {
     this.weights = new Float64Array((kernel + 1) / 2)
   }
 
-  /** In place on an interleaved image of `width x height` pixels. */
-  apply(image: Uint8Array, width: number, height: number, channels: number, sigma: number): void {
-    const radius = (this.kernel - 1) / 2
+  setSigma(sigma: number): void {
     const { weights } = this
     let sum = 0
-    for (let i = 0; i <= radius; i++) {
+    for (let i = 0; i < weights.length; i++) {
       weights[i] = Math.exp(-0.5 * (i / sigma) ** 2)
       sum += weights[i]! * (i === 0 ? 1 : 2)
     }
-    for (let i = 0; i <= radius; i++) weights[i]! /= sum
+    for (let i = 0; i < weights.length; i++) weights[i]! /= sum
+  }
+
+  /** In place on an interleaved image of `width x height` pixels. */
+  apply(image: Uint8Array, width: number, height: number, channels: number): void {
+    const radius = (this.kernel - 1) / 2
     const rowLength = width * channels
     if (this.scratch.length < rowLength * height) this.scratch = new Float64Array(rowLength * height)
     if (this.row.length < (width + 2 * radius) * channels)

@@ -9,7 +9,7 @@ import { readTable } from './table.js'
 export function readFolder(context: SourceContext): FoundImages {
   const { spec } = context
   const root = spec.path!
-  const { names, folders } = findImages(root)
+  const { names, folders } = readable(context, root)
   if (spec.labels) {
     const table = readTable(context, spec.labels)
     const rowOf = (name: string) =>
@@ -34,6 +34,23 @@ export function readFolder(context: SourceContext): FoundImages {
       'remove the folder, or put its images there',
     ])
   return { names, root, labels, groups: null, published: null, packed: null }
+}
+
+/** DINO1004 where a folder may not be looked into. */
+function readable(context: SourceContext, root: string): ReturnType<typeof findImages> {
+  try {
+    return findImages(root)
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException
+    if (code !== 'EACCES' && code !== 'EPERM') throw error
+    throw sourceError(
+      context,
+      'path',
+      'DINO1004',
+      { source: context.name, path: path ?? root, reason: 'permission is missing' },
+      [`chmod -R u+rX ${root}`],
+    )
+  }
 }
 
 /** `by` names a column of a label table: without a table there is none. */

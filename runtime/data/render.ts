@@ -4,6 +4,7 @@ import { Augmenter, type Image, normalizationTables, type View, writePlanes } fr
 import { type Decoding, decodeFile, toChannels } from './decode.js'
 import { type ImageCacheMemory, openImageCache } from './image-cache.js'
 import { roundHalfEven } from './masking.js'
+import { openNativeViews } from './native-views.js'
 import { Resampler } from './resample.js'
 import type { PackedImages } from './source.js'
 
@@ -81,9 +82,9 @@ export type Renderer = (task: RenderTask) => Promise<readonly Failure[]>
 /** Does tasks on the calling thread; a loader thread is this and a mailbox. */
 export function createRenderer(setup: RenderSetup): Renderer {
   const { channels } = setup
-  const augmenter = new Augmenter(setup.augment, channels)
   const resampler = new Resampler()
   const tables = normalizationTables(setup.augment, channels)
+  const augmenter = new Augmenter(setup.augment, channels, openNativeViews(tables))
   const cache = setup.cache && openImageCache(setup.cache)
   const random = new Random({ seed: setup.seed, step: 0, slot: 0, purpose: 'augment' })
   let scratch = new Uint8Array(0)

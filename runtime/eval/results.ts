@@ -16,6 +16,8 @@ export interface VariantResult {
 export interface ResultTable {
   /** `knn.top1@20` */
   readonly metric: string
+  /** The variant that the others are compared with: `full` where it was trained. */
+  readonly base: string
   readonly rows: readonly ResultRow[]
 }
 
@@ -24,7 +26,7 @@ export interface ResultRow {
   readonly name: string
   readonly kind: 'untrained' | 'variant' | 'floor'
   readonly value: Estimate
-  /** This row minus `full`, paired by seed and image; null for `full` itself and where protocols differ. */
+  /** This row minus the base, paired by seed and image; null for the base itself and where protocols differ. */
   readonly against: Estimate | null
   /** Mean over seeds; null where no time was measured. */
   readonly imagesPerSecond: number | null
@@ -99,6 +101,7 @@ export function resultTable(
   const floor = row('raw pixels', 'floor', measured(base, 'rawPixels').slice(0, 1))
   return {
     metric: `${evaluation}.${metric}`,
+    base: base.variant,
     rows: [
       ...row('untrained', 'untrained', measured(base, 'untrained')),
       ...rows,

@@ -111,7 +111,7 @@ describe('dinoc diff', () => {
   it('shows changes with places and effect, then what follows', async () => {
     const lines = (await call(defineDiff, 'a.dino#base.full', 'b.dino#base.full')).split('\n')
     expect(lines[0]).toMatch(/^base +a\.dino +b\.dino$/)
-    expect(lines[1]).toMatch(/^ {2}crops\.local\.count +6 +-> 4 +\d+:\d+ +6:23 +numerics$/)
+    expect(lines[1]).toMatch(/^ {2}crops\.local\.count +6 +-> 4 +std\/dinov2\.dino:\d+:\d+ +6:23 +numerics$/)
     expect(lines.some((l) => /^ {2}tokens per image +232 +198 +-15 %$/.test(l))).toBe(true)
     expect(lines.some((l) => /^ {2}identity .*no run can be shared$/.test(l))).toBe(true)
   })

@@ -64,3 +64,13 @@ test('what is typed as an option is shown as a line with its fault marked', () =
     ),
   )
 })
+
+test('a place that cannot be written is no bug', () => {
+  const error = Object.assign(new Error("EACCES: permission denied, mkdir '/x/runs'"), {
+    ...{ code: 'EACCES', path: '/x/runs', syscall: 'mkdir' },
+  })
+  const { status, text } = reported(error, ['run', 'a.dino'])
+  expect(status).toBe(2)
+  expect(text).toContain('error[DINO1032]: cannot write /x/runs: permission is missing')
+  expect(text).toContain('the system says EACCES')
+})

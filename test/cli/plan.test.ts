@@ -98,7 +98,7 @@ describe('dinoc plan', () => {
       name: 'masks',
       point: { 'masking.probability': '50%', 'masking.ratio': '10%..50%' },
     })
-    expect(variants[0]?.notes.join('\n')).toMatch(/mixed precision.*\n.*recompute = auto.*\n.*sharding/)
+    expect(variants[0]?.notes.join('\n')).toMatch(/recompute = auto.*\n.*sharding/)
   })
 
   test('warns of data that is there and would end a run; data that is not there is a note', () => {
@@ -141,7 +141,7 @@ describe('dinoc plan', () => {
     const { status, stdout } = plan(`${nano}#emoji_parts.full`, '--explain', ...plain)
     expect(status).toBe(0)
     for (const pass of passNames) expect(stdout).toMatch(new RegExp(`^ {2}${pass} `, 'm'))
-    expect(stdout).toContain('not in this version: mixed-precision, shard')
+    expect(stdout).toContain('not in this version: shard')
     expect(stdout).toMatch(/stochastic-depth .* -> /)
   })
 

@@ -209,6 +209,7 @@ test('the result table', () => {
   const row = { imagesPerSecond: null, peakRssBytes: null, against: null }
   const lines = resultLines({
     metric: 'knn.top1@1',
+    base: 'full',
     rows: [
       {
         ...row,

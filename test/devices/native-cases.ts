@@ -205,6 +205,9 @@ export const cases: { readonly [K in KernelKind]: readonly Case<K>[] } = {
   cast: [
     { attrs: { to: 'f32' }, operands: [index(40, 90)] },
     { attrs: { to: 'f32' }, operands: [f(40)] },
+    { attrs: { to: 'bf16' }, operands: [f(13, 7)] },
+    { attrs: { to: 'bf16' }, operands: [index(40, 90)] },
+    { attrs: { to: 'f32' }, operands: [{ ...f(40), type: { dtype: 'bf16', shape: [40] } }] },
   ],
   attention: [
     { attrs: { heads: 3 }, operands: [ragged(crops, 96 * 3)] },

@@ -33,7 +33,13 @@ interface Compiled {
 }
 
 function compiled(from: Module, on: boolean): Compiled {
-  const { module } = optimize(from, { pack: on, fuse: on, recompute: 'off', capabilities })
+  const { module } = optimize(from, {
+    pack: on,
+    fuse: on,
+    precision: 'float32',
+    recompute: 'off',
+    capabilities,
+  })
   const target = { class: 'arena', arenaLimitBytes: null } as const
   return { module, plan: buildPlan(module, target, { images: 3, modelFlopsPerStep: 1e6 }) }
 }

@@ -1,6 +1,8 @@
+import { tensorBytes } from '../../compiler/ir/bytes.js'
 import { runKernel } from '../../compiler/ir/interpret.js'
 import { resultTypes } from '../../compiler/ir/ops.js'
-import type { KernelKind, TensorType } from '../../compiler/ir/types.js'
+import { bf16Uses, roundToBf16, takesBf16 } from '../../compiler/ir/precision.js'
+import type { KernelKind, OpAttrs, TensorType } from '../../compiler/ir/types.js'
 import type { Plan, PlanTensor, Step } from '../../compiler/plan/plan.js'
 import type { HostTensor } from '../../runtime/devices/device.js'
 import { type Case, cases, type Operand } from './native-cases.js'
@@ -39,7 +41,7 @@ function draw({ type, fill }: Operand, next: () => number): HostTensor {
     else if (fill === 'positive') values[i] = 0.05 + next()
     else values[i] = Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next())
   }
-  return values
+  return type.dtype === 'bf16' ? values.map(roundToBf16) : values
 }
 
 /** Each tensor has an arena of its own and no byte more, so that a sanitizer sees a step beyond it. */
@@ -66,7 +68,7 @@ function planOf(kind: KernelKind, one: Case, results: readonly TensorType[]): Pl
     version: 1,
     name: `kernel ${kind}`,
     target: { class: 'arena', requires: [`op:${kind}`] },
-    arenas: tensors.map((t) => ({ bytes: elements(t) * 4 })),
+    arenas: tensors.map((t) => ({ bytes: tensorBytes(t) })),
     tensors,
     inputs: operands.flatMap((tensor, i) =>
       tensor < 0 ? [] : [{ name: `operand${i}`, tensor, program: 'p', generator: { kind: 'images' } }],
@@ -81,7 +83,18 @@ function planOf(kind: KernelKind, one: Case, results: readonly TensorType[]): Pl
   }
 }
 
-function trialOf(kind: KernelKind, one: Case, number: number): Trial {
+/** Kernels that round what they multiply, probabilities and the like, inside: by 2^-9 of each, which adds up. */
+const roundsInside: readonly KernelKind[] = ['attention', 'attention_grad', 'prototype_cross_entropy_grad']
+
+/** How far a result may be off, as a share of its largest element. A number may round to either neighbour: by 2^-8. */
+function share(kind: KernelKind, one: Case, result: TensorType): number {
+  const stored = result.dtype === 'bf16' ? 2 ** -8 : 0
+  const inside =
+    roundsInside.includes(kind) && one.operands.some((o) => o?.type.dtype === 'bf16') ? 2 ** -7 : 0
+  return 1e-5 * (one.slack ?? 1) + stored + inside
+}
+
+function trialOf(kind: KernelKind, one: Case, name: string, number: number): Trial {
   const next = random(1 + number)
   const values = one.operands.map((o) => o && draw(o, next))
   const types = one.operands.map((o) => o?.type ?? null)
@@ -90,18 +103,36 @@ function trialOf(kind: KernelKind, one: Case, number: number): Trial {
     v instanceof Float32Array ? Float64Array.from(v) : (v as Int32Array | null),
   )
   const expected = runKernel(kind, wide, types, one.attrs, results)
-  const limits = expected.map((data) => {
+  const limits = expected.map((data, r) => {
     if (data instanceof Int32Array) return 0
     let largest = one.floor ?? 1e-3
     for (const value of data) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value))
-    return 1e-5 * (one.slack ?? 1) * largest
+    return share(kind, one, results[r]!) * largest
   })
-  return { kind, name: `${kind} ${number}`, plan: planOf(kind, one, results), values, expected, limits }
+  return { kind, name, plan: planOf(kind, one, results), values, expected, limits }
 }
 
 export const kinds = Object.keys(cases) as readonly KernelKind[]
 
-/** Every case of a kernel, with the oracle's results. */
+/** A case with bf16 wherever the kernel takes it, and written where `stored`. */
+function inBf16(kind: KernelKind, one: Case, stored: boolean): Case {
+  return {
+    ...one,
+    attrs: stored ? ({ ...one.attrs, storage: 'bf16' } as OpAttrs[KernelKind]) : one.attrs,
+    operands: one.operands.map((o, i) =>
+      o !== null && takesBf16(kind, i) ? { ...o, type: { ...o.type, dtype: 'bf16' } } : o,
+    ),
+  }
+}
+
+/** Every case of a kernel, with the oracle's results; again in bf16 where it has that. */
 export function trials(kind: KernelKind): readonly Trial[] {
-  return (cases[kind] as readonly Case[]).map((one, i) => trialOf(kind, one, i))
+  const uses = kind === 'cast' ? undefined : bf16Uses[kind]
+  return (cases[kind] as readonly Case[]).flatMap((one, i) => [
+    trialOf(kind, one, `${kind} ${i}`, i),
+    ...(uses === undefined ? [] : [trialOf(kind, inBf16(kind, one, false), `${kind} ${i}, bf16 in`, i)]),
+    ...(uses?.writes === undefined
+      ? []
+      : [trialOf(kind, inBf16(kind, one, true), `${kind} ${i}, bf16 in and out`, i)]),
+  ])
 }

@@ -12,7 +12,13 @@ import { initialState, inputValues, tinyStep } from '../passes/step.js'
 export function tinyPlan(planClass: 'arena' | 'tensor-ops' = 'arena', microSteps = 1) {
   const { has } = openInterpret().capabilities()
   const lowered = { ...tinyStep({}, 0.3), microSteps }
-  const { module } = optimize(lowered, { pack: true, fuse: true, recompute: 'off', capabilities: has })
+  const { module } = optimize(lowered, {
+    pack: true,
+    fuse: true,
+    precision: 'float32',
+    recompute: 'off',
+    capabilities: has,
+  })
   const plan = buildPlan(
     module,
     { class: planClass, arenaLimitBytes: null },

@@ -7,6 +7,8 @@ import type { Device, HostTensor, State } from '../../runtime/devices/device.js'
 export interface Loaded {
   readonly inputs: readonly HostInput[]
   readonly state: State
+  /** Names for `output`. */
+  readonly outputs: readonly string[]
   /** Runs all programs with these inputs, or only the first: a micro-step that others follow. */
   run(inputs: Readonly<Record<string, ArrayLike<number>>>, programs?: 'all' | 'accumulate'): Promise<void>
   output(name: string): Promise<HostTensor>
@@ -17,6 +19,7 @@ export interface Loaded {
 export interface LoadOptions {
   readonly pack?: boolean
   readonly fuse?: boolean
+  readonly precision?: 'float32' | 'bf16'
 }
 
 /** `values`: of state tensors, by name; the others start at zero. */
@@ -24,12 +27,13 @@ export async function load(
   device: Device,
   module: Module,
   values: (name: string) => ArrayLike<number> | undefined,
-  { pack = true, fuse = true }: LoadOptions = {},
+  { pack = true, fuse = true, precision = 'float32' }: LoadOptions = {},
 ): Promise<Loaded> {
   const { has, arenaLimitBytes, class: targetClass } = device.capabilities()
   const optimized = optimize(module, {
     pack,
     fuse,
+    precision,
     recompute: 'off',
     capabilities: has,
     verifyEach: true,
@@ -57,6 +61,7 @@ export async function load(
   return {
     inputs: optimized.inputs,
     state,
+    outputs: plan.outputs.map((output) => output.name),
     run: async (inputs, programs = 'all') => {
       const wanted = plan.inputs.map((input) => input.name)
       await executable.writeInputs(

@@ -1,19 +1,25 @@
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { openDevice } from '../../runtime/devices/registry.js'
-import { checkDirectory } from './run.js'
+import { checkDirectory, type Precision } from './run.js'
 
 /**
- * `npm run golden -- DIR [--device D]`: every fixture of a directory, on a device. Ends with `N passed, M failed`,
+ * `npm run golden -- DIR [--device D] [--precision bf16]`: every fixture of a directory, on a device; in bf16 the
+ * losses of whole steps, within 2 %. Ends with `N passed, M failed`,
  * and with a non-zero status if anything failed.
  */
 async function main(args: readonly string[]): Promise<number> {
   let directory: string | null = null
   let name = 'interpret'
+  let precision: Precision = 'float32'
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] as string
     if (arg === '--device') name = args[++i] ?? ''
     else if (arg.startsWith('--device=')) name = arg.slice('--device='.length)
-    else if (directory === null && !arg.startsWith('-')) directory = arg
+    else if (arg === '--precision' || arg.startsWith('--precision=')) {
+      const given = arg === '--precision' ? args[++i] : arg.slice('--precision='.length)
+      if (given !== 'float32' && given !== 'bf16') return usage(`unknown precision ${given}`)
+      precision = given
+    } else if (directory === null && !arg.startsWith('-')) directory = arg
     else return usage(`unknown argument ${arg}`)
   }
   if (directory === null) return usage('no directory given')
@@ -21,7 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
   let passed = 0
   let failed = 0
   const skipped: string[] = []
-  for await (const result of checkDirectory(directory, device)) {
+  for await (const result of checkDirectory(directory, device, precision)) {
     if (result.skipped !== null) {
       skipped.push(`${result.name}: ${result.skipped}`)
       continue
@@ -40,7 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function usage(why: string): number {
-  process.stderr.write(`${why}\nusage: npm run golden -- DIR [--device D]\n`)
+  process.stderr.write(`${why}\nusage: npm run golden -- DIR [--device D] [--precision float32|bf16]\n`)
   return 2
 }
 

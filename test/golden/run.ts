@@ -7,7 +7,7 @@ import { checkDinoLoss, checkIbotLoss, checkKoleoLoss } from './cases/losses.js'
 import { checkMasking } from './cases/masking.js'
 import { checkNested } from './cases/nested.js'
 import { checkSchedules } from './cases/schedules.js'
-import { checkStep } from './cases/step.js'
+import { checkStep, checkStepBf16 } from './cases/step.js'
 import { checkVit } from './cases/vit.js'
 import { type Fixture, loadFixtures } from './fixture.js'
 import { openReport } from './report.js'
@@ -59,10 +59,23 @@ export function checkFor(fixture: Fixture): Check | string {
   }
 }
 
-export async function checkFixture(fixture: Fixture, device: Device): Promise<FixtureResult> {
+export type Precision = 'float32' | 'bf16'
+
+/** In bf16, the losses of whole steps: the other numbers are recorded for float32. */
+const checkIn = (precision: Precision, fixture: Fixture): Check | string => {
   const check = checkFor(fixture)
+  if (precision === 'float32' || typeof check === 'string') return check
+  return check === checkStep ? checkStepBf16 : 'compared in float32 only'
+}
+
+export async function checkFixture(
+  fixture: Fixture,
+  device: Device,
+  precision: Precision = 'float32',
+): Promise<FixtureResult> {
+  const check = checkIn(precision, fixture)
   if (typeof check === 'string') return { name: fixture.name, passed: 0, failures: [], skipped: check }
-  const report = openReport(deviceFactor[device.name] ?? otherDevices)
+  const report = openReport(precision === 'bf16' ? 1 : (deviceFactor[device.name] ?? otherDevices))
   try {
     await check(fixture, device, report)
   } catch (error) {
@@ -73,14 +86,21 @@ export async function checkFixture(fixture: Fixture, device: Device): Promise<Fi
       skipped: null,
     }
   }
-  const forgotten = [...fixture.tensors.values()]
-    .filter((tensor) => tensor.role === 'expected' && !report.checked.has(tensor.name))
-    .map((tensor) => `${tensor.name}: nothing here computes it`)
+  const forgotten =
+    precision === 'bf16'
+      ? []
+      : [...fixture.tensors.values()]
+          .filter((tensor) => tensor.role === 'expected' && !report.checked.has(tensor.name))
+          .map((tensor) => `${tensor.name}: nothing here computes it`)
   const failures = [...report.failures, ...forgotten]
   return { name: fixture.name, passed: report.passed, failures, skipped: null }
 }
 
 /** Every fixture of a directory, in order of names. */
-export async function* checkDirectory(directory: string, device: Device): AsyncGenerator<FixtureResult> {
-  for (const fixture of loadFixtures(directory)) yield await checkFixture(fixture, device)
+export async function* checkDirectory(
+  directory: string,
+  device: Device,
+  precision: Precision = 'float32',
+): AsyncGenerator<FixtureResult> {
+  for (const fixture of loadFixtures(directory)) yield await checkFixture(fixture, device, precision)
 }

@@ -20,10 +20,11 @@ const page = 'docs/passes.md'
 const after = new Map<PassName | 'lower', Module>()
 const lowered = tinyStep({}, 0.4)
 after.set('lower', lowered)
-const all = new Set(Object.keys(kernels).map((kind) => `op:${kind}`))
+const all = new Set([...Object.keys(kernels).map((kind) => `op:${kind}`), 'bf16'])
 const { trace } = optimize(lowered, {
   pack: true,
   fuse: true,
+  precision: 'bf16',
   recompute: 'blocks',
   capabilities: new Set([...all].filter((op) => op !== 'op:prototype_cross_entropy')),
   measure,
@@ -71,6 +72,7 @@ const shortened = (line: string) =>
     .replace(/%kept_blocks_(\d+)_(attn|ffn)_global_local_/g, '%kept_$1_$2')
     .replace(/; (%\w+), .*?\)/, '; $1, ...)')
     .replace(/(transA|transB): false, /g, '')
+    .replace(/\{(epilogue|activation): "none", /, '{')
     .replace(/,? ?(epilogue|activation): "none"/, '')
     .replace(/ \{\}/, '')
 

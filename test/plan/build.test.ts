@@ -19,7 +19,14 @@ const capabilities: ReadonlySet<string> = new Set(Object.keys(kernels).map((kind
 const work = { images: 3, modelFlopsPerStep: 1e6 }
 
 function compiled(module: Module, options: Partial<PassOptions> = {}): Module {
-  return optimize(module, { pack: true, fuse: true, recompute: 'off', capabilities, ...options }).module
+  return optimize(module, {
+    pack: true,
+    fuse: true,
+    precision: 'float32',
+    recompute: 'off',
+    capabilities,
+    ...options,
+  }).module
 }
 
 /** A step through the plan, in memory laid out as it says. */

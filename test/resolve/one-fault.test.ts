@@ -60,6 +60,59 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
     ['error DINO0402 3:18 `schedule.epoch`: expected a time of training, found 1250 without a unit'],
   ],
   [
+    'epoch of nothing',
+    small('schedule.epoch = 0 steps'),
+    ['error DINO0410 3:18 `schedule.epoch` must be above 0 steps, found 0 steps'],
+  ],
+  [
+    'misspelt split',
+    small(
+      'eval knn { train = pics.train, test = pics.test }',
+      'source pics: folder { path = "my pics", splitt = hash(train: 80%, test: 20%) }\n',
+    ),
+    ['error DINO0302 2:41 `source pics` has no field called `splitt`'],
+  ],
+  [
+    'misspelt import',
+    'import { vit_nanoo } from "std/dinov2.dino"\nexperiment a extends vit_nanoo { schedule { phase pretrain { length = 3 epochs } } }',
+    ['error DINO0202 1:10 "std/dinov2.dino" does not define `vit_nanoo`'],
+  ],
+  [
+    'broken import',
+    'import { vit_nano from "std/dinov2.dino"\nexperiment a extends vit_nano { schedule { phase pretrain { length = 3 epochs } } }',
+    ['error DINO0111 1:19 expected `,` or `}`, found `from`'],
+  ],
+  [
+    'unknown parent',
+    'experiment c extends vit_none { schedule { phase extra { length = 1 epoch } }, backbone vit { width = 10 } }',
+    ['error DINO0204 1:22 no experiment is called `vit_none` here'],
+  ],
+  [
+    'misspelt phase',
+    'experiment a { backbone vit { size = small, patch = 14px }, head dino { }, loss dino { }, schedule { batch = 1024 img, phaze first { length = 5 steps, lr = 1e-3 }, phase second { length = 5 steps } } }',
+    ['error DINO0301 1:120 no block is called `phaze` inside `schedule`'],
+  ],
+  [
+    'reserved variant',
+    small('ablation { variant untrained { loss.koleo.weight = 0.2 } }'),
+    ['error DINO0318 3:20 `untrained` is defined twice in this file'],
+  ],
+  [
+    'integer param with a fraction, used twice',
+    small('ablation.seeds = [s]\nloss.koleo.weight = s', 'param s: integer = 1.5\n'),
+    ['error DINO0413 2:20 `s` must be a whole number, found 1.5'],
+  ],
+  [
+    'probability param, unused',
+    `param r: probability = 150%\n${small('')}`,
+    ['error DINO0410 1:24 `r` must be at least 0% and at most 100%, found 150%'],
+  ],
+  [
+    'count param, unused',
+    `param n: count = 1.5 img\n${small('')}`,
+    ['error DINO0413 1:18 `n` must be a whole number, found 1.5 img'],
+  ],
+  [
     'batch bad',
     small('schedule { batch = 64, phase pretrain { lr = 1e-3 * sqrt(batch / 1024 img) } }'),
     ['error DINO0402 3:20 `schedule.batch`: expected a number of images, found 64 without a unit'],

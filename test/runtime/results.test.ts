@@ -39,6 +39,8 @@ test('variants against full, paired by seed and image; untrained and raw pixels 
     ['raw pixels', 0.5, null],
   ])
   expect(table.metric).toBe('knn.top1@1')
+  expect(table.base).toBe('full')
+  expect(resultTable([variant('small', ['1100'])], 'knn', 'top1@1')!.base).toBe('small')
   expect(table.rows[1]).toMatchObject({ imagesPerSecond: 100.5, peakRssBytes: 2000 })
 })
 

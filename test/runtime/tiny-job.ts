@@ -63,10 +63,15 @@ export function tinyJob(source: Source, device: Device, options: TinyOptions = {
   const capabilities = device.capabilities().has
   const images = experiment.schedule.microBatch ?? experiment.schedule.batch
   const plan = (module: Module, count: number): Plan =>
-    buildPlan(optimize(module, { pack: true, fuse: true, recompute: 'off', capabilities }).module, target, {
-      images: count,
-      modelFlopsPerStep: 1,
-    })
+    buildPlan(
+      optimize(module, { pack: true, fuse: true, precision: 'float32', recompute: 'off', capabilities })
+        .module,
+      target,
+      {
+        images: count,
+        modelFlopsPerStep: 1,
+      },
+    )
   const steppers = experiment.schedule.phases.map((p) => lowerTrainStep(experiment, p, images))
   const features = lowerFeatures(experiment, 'teacher', 16, 4)
   const name = featureName('teacher', 16)

@@ -196,7 +196,7 @@ export const sameImages: Rule = (context) => {
         blamed.at,
         { source, eval: name },
         {
-          ...marks(blamed, () => 'learns from it'),
+          ...marks(blamed, (path) => (path.endsWith('.train') ? 'learns from it' : 'measured on it')),
           notes: ['each test image finds itself'],
           help: ['use two splits, for example `.train` and `.test`'],
         },

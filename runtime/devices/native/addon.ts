@@ -50,6 +50,19 @@ export interface Addon {
   runProgram(device: DeviceHandle, plan: PlanHandle, program: number): Promise<Fault | undefined>
   readMetric(plan: PlanHandle, metric: number, into: Float32Array | Int32Array): void
   readSeconds(device: DeviceHandle, plan: PlanHandle, program: number, into: Float64Array): Promise<void>
+  /**
+   * One view of an image on the calling thread, at once. `numbers`: the image's width, height and channels; left, top,
+   * width and height of its box; side, mirrored, and how many steps; then (step, value) of each. `weights`: the blur's,
+   * from its centre outwards. `normalized`: `[channels, 256]`. `out`: `[channels, side, side]`.
+   */
+  augmentView(
+    instructionSet: number,
+    source: Uint8Array,
+    numbers: Float64Array,
+    weights: Float64Array,
+    normalized: Float32Array,
+    out: Float32Array,
+  ): void
 }
 
 const unavailable = (why: string, ...help: string[]) =>

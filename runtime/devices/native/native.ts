@@ -12,7 +12,7 @@ import { encodePlan } from './encode.js'
 
 /**
  * The embedded device: a C++ library (src/) that holds plans in their arenas and runs them on threads of its own.
- * float32; results do not depend on the number of threads.
+ * float32, and bf16 in products; results do not depend on the number of threads.
  */
 export async function openNative(options: { readonly threads: number | null }): Promise<Device> {
   const addon = loadAddon()
@@ -20,7 +20,7 @@ export async function openNative(options: { readonly threads: number | null }): 
   const threads = Math.max(1, options.threads ?? availableParallelism())
   const capabilities: Capabilities = {
     class: 'arena',
-    has: new Set(addon.kinds().map((kind) => `op:${kind}`)),
+    has: new Set([...addon.kinds().map((kind) => `op:${kind}`), 'bf16']),
     arenaLimitBytes: null,
     memoryBytes: Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
     isa: set.name,

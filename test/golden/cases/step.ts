@@ -21,27 +21,9 @@ type Tensors = ReadonlyMap<string, FixtureTensor>
 
 /** 10: a whole training step, its gradients and weights, and the losses of a few steps in a row. */
 export async function checkStep(fixture: Fixture, device: Device, report: Report): Promise<void> {
-  const common = commonOf(fixture)
-  const experiment = experimentOf(fixture, common.json)
-  const phase = experiment.schedule.phases[0] as Phase
-  const images = experiment.schedule.batch
+  const { experiment, phase, images, steps, initial, scheduled, inputs } = stepsOf(fixture)
   const step = describeStep(experiment, phase, images)
   const trained = trainedParameters(step.student, phase, step.masksStudent)
-  const initial = (name: string) => common.weights.get(plainName(name))?.data
-  const values = record(fixture.config.schedule_values_per_step)
-  const steps = numbers(values.lr).length
-  const scheduled = (i: number): StepValues => ({
-    lr: numbers(values.lr)[i] as number,
-    last_layer_lr: numbers(values.last_layer_lr)[i] as number,
-    weight_decay: numbers(values.wd)[i] as number,
-    momentum: numbers(values.momentum)[i] as number,
-    teacher_temp: numbers(values.teacher_temp)[i] as number,
-  })
-  const inputs = (run: Loaded, i: number) => ({
-    ...stepInputs(common.tensors, `step${i}.`, run, experiment),
-    ...scalars(scheduled(i)),
-    adam_step: [i + 1],
-  })
 
   await checkLogits(fixture, device, report, experiment, initial, inputs)
 
@@ -87,6 +69,61 @@ export async function checkStep(fixture: Fixture, device: Device, report: Report
     if (center !== undefined) report.tensor(center, await run.state.read(centerName(loss)))
   }
   await run.close()
+}
+
+/**
+ * How far a loss may be off where products multiply bf16. KoLeo is the logarithm of distances, which passes through 0
+ * where they are near 1: there 2 % of the distance are 2 % of its weight.
+ */
+const bf16Tolerance = (name: string, experiment: ResolvedExperiment) => ({
+  relative: 0.02,
+  absolute: name === 'koleo_loss' ? 0.02 * (experiment.loss.koleo?.weight ?? 0) : 5e-6,
+})
+
+/** 10, with products in bf16: the losses of the recorded steps. */
+export async function checkStepBf16(fixture: Fixture, device: Device, report: Report): Promise<void> {
+  const { experiment, phase, images, steps, initial, inputs } = stepsOf(fixture)
+  const module = lowerTrainStep(experiment, phase, images)
+  const run = await load(device, module, initial, { precision: 'bf16' })
+  const losses = lossNames(experiment)
+  const { loss_dict, total_loss_backpropagated } = record(fixture.json.trajectory)
+  for (let i = 0; i < steps; i++) {
+    await run.run(inputs(run, i))
+    const metrics = await run.metrics()
+    const scalar = (name: string, expected: unknown, metric: string, factor: number) => {
+      const actual = (metrics[metric]?.[0] ?? Number.NaN) * factor
+      report.scalar(`step ${i} ${name}`, number(expected), actual, bf16Tolerance(name, experiment))
+    }
+    for (const [name, expected] of Object.entries(record((loss_dict as unknown[])[i]))) {
+      const { metric, factor } = losses[name] ?? { metric: name, factor: 1 }
+      scalar(name, expected, metric, factor)
+    }
+    scalar('total', (total_loss_backpropagated as unknown[])[i], 'loss.total', 1)
+  }
+  await run.close()
+}
+
+/** The experiment of a case, and what its steps begin with and read. */
+function stepsOf(fixture: Fixture) {
+  const common = commonOf(fixture)
+  const experiment = experimentOf(fixture, common.json)
+  const phase = experiment.schedule.phases[0] as Phase
+  const initial = (name: string) => common.weights.get(plainName(name))?.data
+  const values = record(fixture.config.schedule_values_per_step)
+  const scheduled = (i: number): StepValues => ({
+    lr: numbers(values.lr)[i] as number,
+    last_layer_lr: numbers(values.last_layer_lr)[i] as number,
+    weight_decay: numbers(values.wd)[i] as number,
+    momentum: numbers(values.momentum)[i] as number,
+    teacher_temp: numbers(values.teacher_temp)[i] as number,
+  })
+  const inputs = (run: Loaded, i: number) => ({
+    ...stepInputs(common.tensors, `step${i}.`, run, experiment),
+    ...scalars(scheduled(i)),
+    adam_step: [i + 1],
+  })
+  const steps = numbers(values.lr).length
+  return { experiment, phase, images: experiment.schedule.batch, steps, initial, scheduled, inputs }
 }
 
 interface StepValues {

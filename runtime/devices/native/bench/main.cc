@@ -3,25 +3,29 @@
 #include <ctime>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../src/executor.h"
 
 namespace dino {
 #if defined(DINO_X86)
-namespace avx512 {
-double multiply_adds(int64_t rounds);
-}
-namespace avx2 {
-double multiply_adds(int64_t rounds);
-}
+#define DINO_SETS(X) X(avx512bf16) X(avx512) X(avx2) X(portable)
+#else
+#define DINO_SETS(X) X(portable)
 #endif
-namespace portable {
-double multiply_adds(int64_t rounds);
-}
+#define X(set)                           \
+  namespace set {                        \
+  double multiply_adds(int64_t rounds); \
+  double pair_dots(int64_t rounds);     \
+  }
+DINO_SETS(X)
+#undef X
 }  // namespace dino
 
 namespace {
@@ -32,6 +36,7 @@ struct Size {
   std::vector<int64_t> shape;
   bool i32 = false;
   std::vector<Group> groups = {};
+  bool bf16 = false;
 };
 
 struct Work {
@@ -42,15 +47,18 @@ struct Work {
   std::vector<double> attributes;
   double flops;
   double bytes;
+  bool bf16 = false;  // of which peak it is measured
 };
 
-double (*multiply_adds_of(const char* isa))(int64_t) {
-#if defined(DINO_X86)
-  if (std::strcmp(isa, "avx512") == 0) return avx512::multiply_adds;
-  if (std::strcmp(isa, "avx2") == 0) return avx2::multiply_adds;
-#endif
-  (void)isa;
-  return portable::multiply_adds;
+typedef double (*Peak)(int64_t);
+
+/** Multiply-adds of float, or dot products of pairs of bf16. */
+Peak peak_of(const char* isa, bool bf16) {
+#define X(set) \
+  if (std::strcmp(isa, #set) == 0) return bf16 ? set::pair_dots : set::multiply_adds;
+  DINO_SETS(X)
+#undef X
+  return nullptr;
 }
 
 double seconds_now() {
@@ -76,13 +84,13 @@ std::vector<double> encode(const Work& work) {
   }
   std::vector<double> words{plan_magic, plan_encoding, static_cast<double>(all.size())};
   for (const Size* s : all) {
-    double bytes = 4;
+    double bytes = s->bf16 ? 2 : 4;
     for (int64_t n : s->shape) bytes *= static_cast<double>(n);
     words.push_back(bytes);
   }
   words.push_back(static_cast<double>(all.size()));
   for (size_t i = 0; i < all.size(); i++) {
-    words.push_back(all[i]->i32 ? 2 : 0);
+    words.push_back(all[i]->i32 ? 2 : all[i]->bf16 ? 1 : 0);
     words.push_back(static_cast<double>(all[i]->shape.size()));
     for (int64_t n : all[i]->shape) words.push_back(static_cast<double>(n));
     words.push_back(static_cast<double>(all[i]->groups.size()));
@@ -97,28 +105,46 @@ std::vector<double> encode(const Work& work) {
   return words;
 }
 
-/** The shortest of 25 samples of at least 4 ms each: what other programs disturb least. */
-double measure(const Work& work, Engine& engine) {
+/** Seconds of a run, and the multiply-add peak around it in GFLOP/s: clocks change with what else the machine does. */
+struct Measured {
+  double seconds = 0;
+  double peak = 0;
+};
+
+double peak_of(const Isa& isa, bool bf16) {
+  const double before = seconds_now();
+  const double flops = peak_of(isa.name, bf16)(200000);
+  return flops / (seconds_now() - before) / 1e9;
+}
+
+/** The shortest of 25 samples of at least 4 ms each, and the highest of 25 peaks between them: what other programs disturb least. */
+Measured measure(const Work& work, Engine& engine) {
   LoadError error;
   const std::vector<double> words = encode(work);
   const auto executor = Executor::load(words.data(), words.size(), State::create({}), error);
   if (!executor) {
     std::printf("%s is refused: %s\n", work.name.c_str(), error.message.c_str());
-    return 0;
+    return {};
   }
   uint32_t random = 1;
   for (size_t i = 0; i < executor->tensors(); i++)
     for (int64_t j = 0; j < executor->tensor(i).elements; j++) {
       random = random * 1664525u + 1013904223u;
+      const float value = static_cast<float>(random >> 8) / 16777216.0f - 0.5f;
+      uint32_t bits;
+      std::memcpy(&bits, &value, sizeof bits);
       if (executor->tensor(i).dtype == DType::f32)
-        f32_of(&executor->tensor(i))[j] = static_cast<float>(random >> 8) / 16777216.0f - 0.5f;
+        f32_of(&executor->tensor(i))[j] = value;
+      else if (executor->tensor(i).dtype == DType::bf16)
+        static_cast<uint16_t*>(executor->tensor(i).data)[j] = static_cast<uint16_t>(bits >> 16);
       else
         i32_of(&executor->tensor(i))[j] = static_cast<int32_t>(j);
     }
   std::atomic<bool> stop{false};
   executor->run(0, engine, stop);
-  std::vector<double> times;
+  Measured best;
   for (int i = 0; i < 25; i++) {
+    best.peak = std::max(best.peak, peak_of(engine.isa, work.bf16));
     const double before = seconds_now();
     int64_t runs = 0;
     double spent = 0;
@@ -127,9 +153,10 @@ double measure(const Work& work, Engine& engine) {
       runs++;
       spent = seconds_now() - before;
     } while (spent < 0.004);
-    times.push_back(spent / static_cast<double>(runs));
+    const double seconds = spent / static_cast<double>(runs);
+    if (i == 0 || seconds < best.seconds) best.seconds = seconds;
   }
-  return *std::min_element(times.begin(), times.end());
+  return best;
 }
 
 std::string sizes(std::initializer_list<int64_t> list) {
@@ -152,6 +179,19 @@ void add_gradients(std::vector<Work>& list, int64_t rows, int64_t in, int64_t ou
                       {{{rows, out}}, {{out, in}}, absent, gelu ? Size{{rows, in}} : absent, absent}, {{{rows, in}}}, {0, 0, gelu ? 1.0 : 0.0}, flops, 0});
   list.push_back(Work{"dw " + sizes({out, rows, in}), Kind::matmul, {{{rows, out}}, {{rows, in}}, absent, absent, absent},
                       {{{out, in}}}, {1, 0, 0}, flops, 0});
+}
+/** A product as mixed precision runs it: bf16 operands and activations, float weight gradients. */
+Work in_bf16(Work w) {
+  const bool loss = w.kind == Kind::prototype_cross_entropy || w.kind == Kind::prototype_cross_entropy_grad;
+  const bool attention = w.kind == Kind::attention || w.kind == Kind::attention_grad;
+  const bool weights = w.kind == Kind::matmul && w.attributes[0] != 0;
+  w.name = "bf16 " + w.name;
+  w.bf16 = true;
+  const size_t first = w.kind == Kind::prototype_cross_entropy_grad ? 1 : 0;
+  for (size_t i = first; i < w.operands.size() && i < first + (w.kind == Kind::attention_grad ? 3 : 2); i++) w.operands[i].bf16 = true;
+  if (w.kind == Kind::matmul && !w.operands[3].i32) w.operands[3].bf16 = true;
+  for (size_t i = 0; i < w.results.size(); i++) w.results[i].bf16 = !weights && !loss && (i == 0 || !attention);
+  return w;
 }
 void add_attention(std::vector<Work>& list, std::vector<Group> groups, int64_t heads, int64_t d) {
   int64_t rows = 0;
@@ -196,12 +236,31 @@ void add_prototypes(std::vector<Work>& list, int64_t rows, int64_t width, int64_
 
 }  // namespace
 
+/** The best of ten tries by so many threads at once, in GFLOP/s of wall time: what a whole step may be compared with. */
+int print_peak(const Isa& isa, int threads) {
+  double best = 0;
+  for (int i = 0; i < 10; i++) {
+    std::vector<std::thread> all;
+    std::vector<double> flops(static_cast<size_t>(threads));
+    const auto before = std::chrono::steady_clock::now();
+    for (double& own : flops) all.emplace_back([&] { own = peak_of(isa.name, false)(4000000); });
+    for (std::thread& thread : all) thread.join();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+    double sum = 0;
+    for (double own : flops) sum += own;
+    best = std::max(best, sum / seconds / 1e9);
+  }
+  std::printf("%.1f GFLOP/s\n", best);
+  return 0;
+}
+
 int main(int argc, char** argv) {
   const std::vector<Isa> sets = instruction_sets();
   const Isa* isa = nullptr;
   for (const Isa& s : sets)
-    if (s.supported && !isa && (argc < 2 || std::strcmp(argv[1], s.name) == 0)) isa = &s;
+    if (s.supported && !isa && (argc < 2 || argv[1][0] == '-' || std::strcmp(argv[1], s.name) == 0)) isa = &s;
   if (!isa) return 2;
+  if (argc > 1 && std::strncmp(argv[1], "--peak=", 7) == 0) return print_peak(*isa, std::atoi(argv[1] + 7));
   const char* part = argc > 2 ? argv[2] : "";
   Engine engine(1, *isa);
 
@@ -229,19 +288,16 @@ int main(int argc, char** argv) {
   add_prototypes(list, 640, 64, 512);
   add_prototypes(list, 600, 256, 16384);
 
-  double peak = 0;
-  for (int i = 0; i < 20; i++) {
-    const double before = seconds_now();
-    const double flops = multiply_adds_of(isa->name)(1000000);
-    peak = std::max(peak, flops / (seconds_now() - before) / 1e9);
-  }
-  std::printf("%s, one thread; multiply-adds alone: %.0f GFLOP/s\n", isa->title, peak);
+  for (size_t i = 0, n = list.size(); i < n; i++)
+    if (list[i].flops > 0) list.push_back(in_bf16(list[i]));
+
+  std::printf("%s, one thread; percentages of what multiply-adds alone reach beside each kernel\n", isa->title);
   for (const Work& work : list) {
     if (work.name.find(part) == std::string::npos) continue;
-    const double seconds = measure(work, engine);
+    const auto [seconds, peak] = measure(work, engine);
     if (work.flops > 0)
-      std::printf("%-58s %9.3f ms %7.1f GFLOP/s %4.0f %%\n", work.name.c_str(), seconds * 1e3, work.flops / seconds / 1e9,
-                  100 * work.flops / seconds / 1e9 / peak);
+      std::printf("%-58s %9.3f ms %7.1f GFLOP/s %5.1f %% of %.0f\n", work.name.c_str(), seconds * 1e3,
+                  work.flops / seconds / 1e9, 100 * work.flops / seconds / 1e9 / peak, peak);
     else
       std::printf("%-58s %9.3f ms %7.1f GB/s\n", work.name.c_str(), seconds * 1e3, work.bytes / seconds / 1e9);
   }

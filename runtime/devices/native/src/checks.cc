@@ -72,6 +72,16 @@ class Checker {
   }
   void rows(int i) { maybe(i, {}, DType::i32); }
   void out(int i, std::initializer_list<Dim> dims, DType dtype = DType::f32) { match("result", i, result(i), dtype, dims); }
+  /** As `in` and `out`, of a float tensor that may be stored in bf16. */
+  void in_float(int i, std::initializer_list<Dim> dims) { in(i, dims, float_of(operand(i))); }
+  void out_float(int i, std::initializer_list<Dim> dims) { out(i, dims, float_of(result(i))); }
+  static DType float_of(const PlanTensor* t) { return t && t->dtype == DType::bf16 ? DType::bf16 : DType::f32; }
+  /** Operands of a product: both f32, or both bf16; what is computed from f32 alone is f32. */
+  void product(int a, int b) {
+    const bool bf16 = float_of(operand(a)) == DType::bf16;
+    expect(bf16 == (float_of(operand(b)) == DType::bf16), "multiplies f32 by bf16");
+    for (int i = 0; i < results(); i++) expect(bf16 || float_of(result(i)) == DType::f32, "has a bf16 result of f32 operands");
+  }
 
   /** f32 of any shape. */
   void floats(int i) {
@@ -106,7 +116,7 @@ class Checker {
     if (!ok()) return;
     const std::string name = std::string(what) + " " + std::to_string(i);
     if (!t) return fail("lacks " + name);
-    if (t->dtype != dtype) return fail(name + " has another dtype than " + (dtype == DType::f32 ? "f32" : "i32"));
+    if (t->dtype != dtype) return fail(name + " has another dtype than " + (dtype == DType::i32 ? "i32" : "f32"));
     if (t->shape.size() != dims.size()) return fail(name + " has " + std::to_string(t->shape.size()) + " dimensions");
     size_t axis = 0;
     for (const Dim& dim : dims) {
@@ -197,22 +207,25 @@ void linear(Checker& c) {
   c.attributes(1);
   const bool gelu = c.whole(0, 0, 1) == 1;
   c.counts(2, 3, gelu ? 2 : 1);
-  c.in(0, {'R', 'i'});
-  c.in(1, {'o', 'i'});
+  c.in_float(0, {'R', 'i'});
+  c.in_float(1, {'o', 'i'});
+  c.product(0, 1);
   c.maybe(2, {'o'});
-  c.out(0, {'R', 'o'});
-  if (gelu) c.out(1, {'R', 'o'});
+  c.out_float(0, {'R', 'o'});
+  if (gelu) c.like(c.result(1), c.result(0));
 }
 void matmul(Checker& c) {
   c.counts(2, 5, 1);
   c.attributes(3);
   const bool ta = c.whole(0, 0, 1) == 1, tb = c.whole(1, 0, 1) == 1, gelu = c.whole(2, 0, 1) == 1;
-  ta ? c.in(0, {'k', 'm'}) : c.in(0, {'m', 'k'});
-  tb ? c.in(1, {'n', 'k'}) : c.in(1, {'k', 'n'});
+  ta ? c.in_float(0, {'k', 'm'}) : c.in_float(0, {'m', 'k'});
+  tb ? c.in_float(1, {'n', 'k'}) : c.in_float(1, {'k', 'n'});
+  c.product(0, 1);
   c.maybe(2, {'m', 'n'});
-  if (gelu) c.in(3, {'m', 'n'});
+  if (gelu) c.in_float(3, {'m', 'n'});
+  if (c.has(3)) c.expect(Checker::float_of(c.operand(0)) == DType::bf16 || Checker::float_of(c.operand(3)) == DType::f32, "has a bf16 slope of an f32 product");
   c.rows(4);
-  c.out(0, {'m', 'n'});
+  c.out_float(0, {'m', 'n'});
 }
 void batch_matmul(Checker& c) {
   c.counts(2, 2, 1);
@@ -224,7 +237,7 @@ void batch_matmul(Checker& c) {
 }
 void sum_rows(Checker& c) {
   c.counts(1, 2, 1);
-  c.in(0, {'R', 'd'});
+  c.in_float(0, {'R', 'd'});
   c.rows(1);
   c.out(0, {'d'});
 }
@@ -237,7 +250,7 @@ void layer_norm(Checker& c) {
   c.in(0, {'R', 'd'});
   c.in(1, {'d'});
   c.in(2, {'d'});
-  c.out(0, {'R', 'd'});
+  c.out_float(0, {'R', 'd'});
   c.out(1, {'R'});
   c.out(2, {'R'});
 }
@@ -248,11 +261,11 @@ void layer_norm_rebuild(Checker& c) {
   c.in(2, {'R'});
   c.in(3, {'d'});
   c.in(4, {'d'});
-  c.out(0, {'R', 'd'});
+  c.out_float(0, {'R', 'd'});
 }
 void layer_norm_grad(Checker& c) {
   c.counts(5, 5, 3);
-  c.in(0, {'R', 'd'});
+  c.in_float(0, {'R', 'd'});
   c.in(1, {'R', 'd'});
   c.in(2, {'R'});
   c.in(3, {'R'});
@@ -268,19 +281,28 @@ void one_to_one(Checker& c, int operands) {
     c.like(c.operand(i), c.result(0));
   }
 }
-void gelu(Checker& c) { one_to_one(c, 1); }
-void gelu_grad(Checker& c) { one_to_one(c, 2); }
+/** As `one_to_one`, each f32 or bf16. */
+void one_to_one_stored(Checker& c, int operands) {
+  c.counts(operands, operands, 1);
+  for (int i = 0; i < operands; i++) {
+    if (!c.has(i) || !c.result(0) || c.operand(i)->shape != c.result(0)->shape)
+      return c.fail("has operands or results of different shapes");
+    c.expect(c.operand(i)->dtype != DType::i32 && c.result(0)->dtype != DType::i32, "computes in i32");
+  }
+}
+void gelu(Checker& c) { one_to_one_stored(c, 1); }
+void gelu_grad(Checker& c) { one_to_one_stored(c, 2); }
 void silu_gate(Checker& c) {
   c.counts(1, 1, 1);
-  c.out(0, {'R', 'h'});
-  if (c.ok()) c.in(0, {'R', 2 * c.size('h')});
+  c.out_float(0, {'R', 'h'});
+  if (c.ok()) c.in_float(0, {'R', 2 * c.size('h')});
 }
 void silu_gate_grad(Checker& c) {
   c.counts(2, 2, 1);
-  c.in(0, {'R', 'h'});
+  c.in_float(0, {'R', 'h'});
   if (!c.ok()) return;
-  c.in(1, {'R', 2 * c.size('h')});
-  c.out(0, {'R', 2 * c.size('h')});
+  c.in_float(1, {'R', 2 * c.size('h')});
+  c.out_float(0, {'R', 2 * c.size('h')});
 }
 void layer_scale(Checker& c) {
   c.counts(2, 2, 1);
@@ -291,16 +313,16 @@ void layer_scale(Checker& c) {
 void layer_scale_grad(Checker& c) {
   c.counts(3, 3, 2);
   c.in(0, {'R', 'd'});
-  c.in(1, {'R', 'd'});
+  c.in_float(1, {'R', 'd'});
   c.in(2, {'d'});
-  c.out(0, {'R', 'd'});
+  c.out_float(0, {'R', 'd'});
   c.out(1, {'d'});
 }
 void l2_normalize(Checker& c) {
   c.counts(1, 1, 1);
   c.attributes(1);
   c.in(0, {'R', 'd'});
-  c.out(0, {'R', 'd'});
+  c.out_float(0, {'R', 'd'});
 }
 void l2_normalize_grad(Checker& c) {
   c.counts(2, 2, 1);
@@ -313,7 +335,7 @@ void weight_norm(Checker& c) {
   c.counts(2, 2, 1);
   c.in(0, {'K', 'd'});
   c.in(1, {'K'});
-  c.out(0, {'K', 'd'});
+  c.out_float(0, {'K', 'd'});
 }
 void weight_norm_grad(Checker& c) {
   c.counts(3, 3, 2);
@@ -333,6 +355,7 @@ void scale(Checker& c) {
 void fill(Checker& c) {
   c.counts(0, 0, 1);
   c.attributes(1);
+  c.expect(c.result(0) && c.result(0)->dtype != DType::bf16, "fills a bf16 tensor");
   c.expect(std::fabs(c.real(0)) < 2e9 || (c.result(0) && c.result(0)->dtype == DType::f32), "fills with a number that does not fit");
 }
 void cast(Checker& c) {
@@ -352,9 +375,10 @@ void attention(Checker& c) {
   c.counts(1, 1, 2);
   c.attributes(1);
   const int64_t heads = c.whole(0, 1, 1 << 16);
-  c.out(0, {'T', 'd'});
+  c.out_float(0, {'T', 'd'});
   if (!c.ok()) return;
-  c.in(0, {'T', 3 * c.size('d')});
+  c.in_float(0, {'T', 3 * c.size('d')});
+  c.product(0, 0);
   c.groups(c.operand(0));
   c.expect(c.size('d') % heads == 0, "has heads that do not divide its width");
   c.out(1, {c.size('T') * heads});
@@ -363,14 +387,16 @@ void attention_grad(Checker& c) {
   c.counts(4, 4, 1);
   c.attributes(1);
   const int64_t heads = c.whole(0, 1, 1 << 16);
-  c.in(0, {'T', 'd'});
+  c.in_float(0, {'T', 'd'});
   if (!c.ok()) return;
-  c.in(1, {'T', 3 * c.size('d')});
+  c.in_float(1, {'T', 3 * c.size('d')});
+  c.product(0, 1);
+  c.product(1, 2);
   c.groups(c.operand(1));
   c.expect(c.size('d') % heads == 0, "has heads that do not divide its width");
-  c.in(2, {'T', 'd'});
+  c.in_float(2, {'T', 'd'});
   c.in(3, {c.size('T') * heads});
-  c.out(0, {'T', 3 * c.size('d')});
+  c.out_float(0, {'T', 3 * c.size('d')});
 }
 /** The parts of [count*length, parts*d] by head, as operands or as results. */
 void heads(Checker& c, int parts, bool split) {
@@ -402,6 +428,7 @@ void concat_rows(Checker& c) {
   int64_t elements = 0;
   for (int i = 0; i < c.operands(); i++) {
     c.expect(c.has(i) && c.operand(i)->dtype == c.result(0)->dtype, "joins tensors of different dtypes");
+    c.expect(c.result(0)->dtype != DType::bf16, "moves rows of bf16");
     if (c.has(i)) elements += c.operand(i)->elements();
   }
   c.expect(c.ok() && c.result(0)->elements() == elements, "has a result that is not as long as its operands together");
@@ -410,6 +437,7 @@ void concat_rows(Checker& c) {
 void rows_within(Checker& c, const PlanTensor* part, const PlanTensor* whole, int64_t start) {
   if (!part || !whole || part->shape.empty() || part->shape.size() != whole->shape.size() || part->dtype != whole->dtype)
     return c.fail("has operands or results of different shapes");
+  if (part->dtype == DType::bf16) return c.fail("moves rows of bf16");
   for (size_t i = 1; i < part->shape.size(); i++)
     c.expect(part->shape[i] == whole->shape[i], "has operands or results of different shapes");
   c.expect(start + part->shape[0] <= whole->shape[0], "reaches beyond the rows that there are");
@@ -498,20 +526,20 @@ void residual_add(Checker& c) {
   c.out(0, {'T', 'd'});
   c.maybe(2, {'d'});
   if (c.has(3)) {
-    c.in(1, {'t', 'd'});
+    c.in_float(1, {'t', 'd'});
     kept_within(c, c.operand(1), c.operand(0), 3);
     if (c.ok()) c.attributes(c.operand(0)->groups.size());
   } else {
-    c.in(1, {'T', 'd'});
+    c.in_float(1, {'T', 'd'});
     factors(c, 4, c.operand(0));
   }
 }
 void residual_add_grad(Checker& c) {
   c.counts(5, 5, c.has(2) ? 2 : 1);
   c.in(0, {'T', 'd'});
-  c.out(0, {c.has(3) ? 't' : 'T', 'd'});
+  c.out_float(0, {c.has(3) ? 't' : 'T', 'd'});
   if (c.has(2)) {
-    c.in(1, {c.has(3) ? 't' : 'T', 'd'});
+    c.in_float(1, {c.has(3) ? 't' : 'T', 'd'});
     c.in(2, {'d'});
     c.out(1, {'d'});
   }
@@ -601,8 +629,9 @@ void cross_entropy_rows_grad(Checker& c) {
 }
 void prototype_cross_entropy(Checker& c) {
   c.counts(8, 8, 2, 4);
-  c.in(0, {'S', 'b'});
-  c.in(1, {'K', 'b'});
+  c.in_float(0, {'S', 'b'});
+  c.in_float(1, {'K', 'b'});
+  c.product(0, 1);
   c.in(2, {'R', 'K'});
   c.in(3, {'R'});
   c.in(4, {'K'});
@@ -614,8 +643,9 @@ void prototype_cross_entropy(Checker& c) {
 void prototype_cross_entropy_grad(Checker& c) {
   c.counts(10, 10, 2);
   c.in(0, {});
-  c.in(1, {'S', 'b'});
-  c.in(2, {'K', 'b'});
+  c.in_float(1, {'S', 'b'});
+  c.in_float(2, {'K', 'b'});
+  c.product(1, 2);
   c.in(3, {'R', 'K'});
   c.in(4, {'R'});
   c.in(5, {'K'});
@@ -710,6 +740,7 @@ void accumulate(Checker& c) {
   c.expect(c.has(0) && c.has(1), "lacks an operand");
   c.like(c.operand(0), c.operand(1));
   c.like(c.result(0), c.operand(1));
+  c.expect(c.result(0) && c.result(0)->dtype != DType::bf16, "adds up bf16");
   c.in(2, {});
 }
 

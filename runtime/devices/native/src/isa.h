@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "augment/augment.h"
 #include "kinds.h"
 #include "tensor.h"
 
@@ -15,6 +16,7 @@ struct Isa {
   const char* title;  // "AVX-512"
   bool supported;     // by this machine
   const Kernel* kernels;
+  ViewKernel view;
 };
 
 /** All that this build holds, the best first; `portable` is always there and last. */

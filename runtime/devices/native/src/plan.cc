@@ -73,7 +73,6 @@ bool check_tensor(const Plan& plan, const PlanTensor& t, int64_t id, LoadError& 
   double bytes = 4;
   for (int64_t size : t.shape) bytes *= static_cast<double>(size);
   if (bytes > static_cast<double>(most_bytes)) return fail(error, Reason::placement, "is too large to address", id);
-  if (t.dtype == DType::bf16) return fail(error, Reason::unsupported, "is bf16, which this device does not compute in yet", id);
   if (!t.shape.empty() && t.shape[0] > 0x7fffffff) return fail(error, Reason::unsupported, "has more than 2^31 rows", id);
   if (!t.groups.empty()) {
     double rows = 0;

@@ -38,6 +38,20 @@ static inline int64_t columns_of(const Tensor& t) {
 /** `[..., n]` as rows of n. */
 static inline int64_t last_dim(const Tensor& t) { return t.rank == 0 ? 1 : t.shape[t.rank - 1]; }
 
+/** One bf16 at the border; kernels have vectors of them. To nearest, ties to even; NaN stays NaN. */
+static inline uint16_t to_bf16(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>((bits >> 16) | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+static inline float from_bf16(uint16_t half) {
+  const uint32_t bits = static_cast<uint32_t>(half) << 16;
+  float x;
+  __builtin_memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
 enum class FaultCode : int { none = 0, index = 1, rows = 2, stopped = 3, memory = 4 };
 
 /** A value found while running that must not be used: an index or a row count outside its tensor. */

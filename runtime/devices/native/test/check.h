@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "../src/tensor.h"
+
 namespace dino {
 namespace test {
 
@@ -27,6 +29,19 @@ struct Random {
   int64_t below(int64_t n) { return static_cast<int64_t>(next() % static_cast<uint64_t>(n)); }
   double uniform() { return static_cast<double>(next() >> 11) / 9007199254740992.0; }
 };
+
+inline double element(const Tensor& t, int64_t i) {
+  if (t.dtype == DType::i32) return static_cast<double>(i32_of(&t)[i]);
+  return static_cast<double>(t.dtype == DType::bf16 ? from_bf16(static_cast<const uint16_t*>(t.data)[i]) : f32_of(&t)[i]);
+}
+inline void set_element(const Tensor& t, int64_t i, double value) {
+  if (t.dtype == DType::i32)
+    i32_of(&t)[i] = static_cast<int32_t>(value);
+  else if (t.dtype == DType::bf16)
+    static_cast<uint16_t*>(t.data)[i] = to_bf16(static_cast<float>(value));
+  else
+    f32_of(&t)[i] = static_cast<float>(value);
+}
 
 /** A kernel with its operands and what the oracle gives, as scripts/test-native.mjs records it. */
 struct Trial {

@@ -11,17 +11,19 @@ namespace {
 struct Shape {
   int64_t m, n, k;
   bool ta, tb, addend, in_place;
+  bool bf16 = false;  // a and b
 };
 
 /** A plan of one matmul (a, b, c?) -> d, or with `in_place` d where c is. */
 std::vector<double> plan_of(const Shape& s) {
   const int64_t sizes[][2] = {{s.ta ? s.k : s.m, s.ta ? s.m : s.k}, {s.tb ? s.n : s.k, s.tb ? s.k : s.n}, {s.m, s.n}, {s.m, s.n}};
   std::vector<double> words{plan_magic, plan_encoding, 4};
-  for (const auto& size : sizes) words.push_back(static_cast<double>(size[0] * size[1] * 4));
+  const auto half = [&](int i) { return s.bf16 && i < 2; };
+  for (int i = 0; i < 4; i++) words.push_back(static_cast<double>(sizes[i][0] * sizes[i][1] * (half(i) ? 2 : 4)));
   words.push_back(4);
   for (int i = 0; i < 4; i++) {
     const int arena = i == 3 && s.in_place ? 2 : i;
-    for (double w : {0.0, 2.0, static_cast<double>(sizes[i][0]), static_cast<double>(sizes[i][1]), 0.0, 0.0, static_cast<double>(arena), 0.0})
+    for (double w : {half(i) ? 1.0 : 0.0, 2.0, static_cast<double>(sizes[i][0]), static_cast<double>(sizes[i][1]), 0.0, 0.0, static_cast<double>(arena), 0.0})
       words.push_back(w);
   }
   for (double w : {1.0, 1.0, static_cast<double>(Kind::matmul), 5.0, 0.0, 1.0, s.addend ? 2.0 : -1.0, -1.0, -1.0, 1.0, 3.0, 3.0,
@@ -33,15 +35,16 @@ std::vector<double> plan_of(const Shape& s) {
 void test_shape(const Shape& s, Engine& engine, Random& random) {
   const std::string name = std::string(engine.isa.name) + " product " + std::to_string(s.m) + "x" + std::to_string(s.n) + "x" +
                            std::to_string(s.k) + (s.ta ? " ta" : "") + (s.tb ? " tb" : "") + (s.addend ? " add" : "") +
-                           (s.in_place ? " in place" : "");
+                           (s.in_place ? " in place" : "") + (s.bf16 ? " bf16" : "");
   LoadError error;
   const std::vector<double> words = plan_of(s);
   const auto executor = Executor::load(words.data(), words.size(), State::create({}), error);
   if (!check(executor != nullptr, name + " is refused: " + error.message)) return;
   for (size_t i = 0; i < 3; i++)
     for (int64_t j = 0; j < executor->tensor(i).elements; j++)
-      f32_of(&executor->tensor(i))[j] = static_cast<float>(random.uniform() - 0.5);
-  const float *a = f32_of(&executor->tensor(0)), *b = f32_of(&executor->tensor(1)), *d = f32_of(&executor->tensor(3));
+      set_element(executor->tensor(i), j, random.uniform() - 0.5);
+  const Tensor &a = executor->tensor(0), &b = executor->tensor(1);
+  const float* d = f32_of(&executor->tensor(3));
   const float* given = f32_of(&executor->tensor(2));
   const std::vector<float> c(given, given + s.m * s.n);
   std::atomic<bool> stop{false};
@@ -51,7 +54,7 @@ void test_shape(const Shape& s, Engine& engine, Random& random) {
     for (int64_t j = 0; j < s.n; j++) {
       double sum = s.addend ? static_cast<double>(c[static_cast<size_t>(i * s.n + j)]) : 0.0;
       for (int64_t p = 0; p < s.k; p++)
-        sum += static_cast<double>(a[s.ta ? p * s.m + i : i * s.k + p]) * static_cast<double>(b[s.tb ? j * s.k + p : p * s.n + j]);
+        sum += element(a, s.ta ? p * s.m + i : i * s.k + p) * element(b, s.tb ? j * s.k + p : p * s.n + j);
       worst = std::fmax(worst, std::fabs(sum - static_cast<double>(d[i * s.n + j])));
     }
   check(worst <= 2e-6 * std::sqrt(static_cast<double>(s.k) + 1), name + " is off by " + std::to_string(worst));
@@ -65,20 +68,24 @@ void test_products() {
     if (!isa.supported) continue;
     Engine engine(2, isa);
     Random random{7};
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 120; i++) {
       const bool addend = random.below(2) == 1;
       const int64_t depth = i % 10 == 0 ? 2500 : 420;
       test_shape(Shape{1 + random.below(60), 1 + random.below(90), 1 + random.below(depth), random.below(2) == 1,
-                       random.below(2) == 1, addend, addend && random.below(2) == 1},
+                       random.below(2) == 1, addend, addend && random.below(2) == 1, i % 2 == 1},
                  engine, random);
     }
-    test_shape(Shape{260, 700, 13, false, true, false, false}, engine, random);
-    // Several parts of columns and of the contracted dimension.
-    test_shape(Shape{13, 4200, 20, false, true, true, true}, engine, random);
-    test_shape(Shape{14, 2600, 900, false, false, true, false}, engine, random);
-    test_shape(Shape{50, 2048, 64, true, true, false, false}, engine, random);
-    test_shape(Shape{30, 40, 2048, false, false, false, false}, engine, random);
-    test_shape(Shape{37, 50, 1, true, false, true, true}, engine, random);
+    for (bool bf16 : {false, true}) {
+      test_shape(Shape{260, 700, 13, false, true, false, false, bf16}, engine, random);
+      // Several parts of columns and of the contracted dimension.
+      test_shape(Shape{13, 4200, 20, false, true, true, true, bf16}, engine, random);
+      test_shape(Shape{14, 2600, 900, false, false, true, false, bf16}, engine, random);
+      test_shape(Shape{50, 2048, 64, true, true, false, false, bf16}, engine, random);
+      test_shape(Shape{30, 40, 2048, false, false, false, false, bf16}, engine, random);
+      test_shape(Shape{37, 50, 1, true, false, true, true, bf16}, engine, random);
+    }
+    // A contracted dimension in several parts, whose sums are continued.
+    test_shape(Shape{260, 270, 13001, true, false, true, false, true}, engine, random);
   }
 }
 

@@ -10,22 +10,13 @@ namespace test {
 namespace {
 
 void write(const Tensor& tensor, const std::vector<double>& values) {
-  for (size_t i = 0; i < values.size(); i++) {
-    if (tensor.dtype == DType::i32)
-      i32_of(&tensor)[i] = static_cast<int32_t>(values[i]);
-    else
-      f32_of(&tensor)[i] = static_cast<float>(values[i]);
-  }
-}
-
-double read(const Tensor& tensor, size_t i) {
-  return tensor.dtype == DType::i32 ? static_cast<double>(i32_of(&tensor)[i]) : static_cast<double>(f32_of(&tensor)[i]);
+  for (size_t i = 0; i < values.size(); i++) set_element(tensor, static_cast<int64_t>(i), values[i]);
 }
 
 void compare(const std::string& name, const Tensor& tensor, const Trial::Values& expected) {
   if (!check(static_cast<size_t>(tensor.elements) == expected.values.size(), name + " has another size")) return;
   for (size_t i = 0; i < expected.values.size(); i++) {
-    const double a = read(tensor, i), e = expected.values[i];
+    const double a = element(tensor, static_cast<int64_t>(i)), e = expected.values[i];
     const bool close = std::fabs(a - e) <= expected.limit || a == e || (std::isnan(a) && std::isnan(e));
     if (!check(close, name + ": element " + std::to_string(i) + " is " + std::to_string(a) + ", expected " + std::to_string(e)))
       return;
@@ -54,7 +45,7 @@ void test_replay(const std::vector<Trial>& trials) {
         for (size_t i = 0; i < trial.expected.size(); i++) {
           const Tensor& tensor = executor->tensor(trial.expected[i].tensor);
           const char* data = static_cast<const char*>(tensor.data);
-          const size_t bytes = static_cast<size_t>(tensor.elements) * 4;
+          const size_t bytes = static_cast<size_t>(tensor.elements) * (tensor.dtype == DType::bf16 ? 2 : 4);
           if (first.size() <= i) {
             compare(name, tensor, trial.expected[i]);
             first.emplace_back(data, data + bytes);
@@ -104,10 +95,8 @@ void test_corrupt(const std::vector<Trial>& trials) {
           if (input.tensor >= executor->tensors()) continue;
           const Tensor& tensor = executor->tensor(input.tensor);
           for (int64_t i = 0; i < tensor.elements; i++) {
-            if (tensor.dtype == DType::i32)
-              i32_of(&tensor)[i] = static_cast<int32_t>(values_only ? random.below(2000) - 1000 : random.below(4));
-            else
-              f32_of(&tensor)[i] = static_cast<float>(random.uniform());
+            const double whole = static_cast<double>(values_only ? random.below(2000) - 1000 : random.below(4));
+            set_element(tensor, i, tensor.dtype == DType::i32 ? whole : random.uniform());
           }
         }
         std::atomic<bool> stop{false};

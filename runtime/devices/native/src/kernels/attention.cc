@@ -1,5 +1,8 @@
+#include "attention-bf16.h"
+#include "bf16.h"
 #include "columns.h"
 #include "gemm.h"
+#include "heads.h"
 #include "table.h"
 
 // Attention within each sequence, one head at a time, by blocks of keys with a running maximum and sum: no score
@@ -13,68 +16,6 @@ inline constexpr int64_t key_block = 192;           // a multiple of tile_rows a
 inline constexpr int64_t query_block = 8 * tile_rows;
 inline constexpr int64_t queries_in_task = 16 * 4 * tile_rows;
 
-/** One head of one sequence. `ahead` rows from `next_row` on are its share of the sequence after, which it fetches. */
-struct Head {
-  int64_t first_row, length, head;
-  int64_t next_row, ahead;
-};
-
-/** The (sequence, head, range) items of all groups, in order, cut into tasks of about equal work. */
-struct Items {
-  const Group* groups;
-  int count;
-  int64_t heads;
-  int64_t range;  // queries of an item; longer sequences make several items
-
-  int64_t ranges(int g) const { return range > 0 ? at_least(ceil_div(groups[g].length, range), 1) : 1; }
-  int64_t of_group(int g) const { return groups[g].length > 0 ? groups[g].count * heads * ranges(g) : 0; }
-  /** Items of a task: short sequences share one. */
-  int64_t in_task(int g) const {
-    const int64_t sequences = int64_t{16384} / at_least(groups[g].length * groups[g].length, 1);
-    return ranges(g) > 1 ? 1 : heads * at_least(sequences, 1);
-  }
-  int64_t tasks() const {
-    int64_t n = 0;
-    for (int g = 0; g < count; g++) n += ceil_div(of_group(g), in_task(g));
-    return n;
-  }
-  /** body(head, first query) for each item of a task. */
-  template <class Body>
-  void run(int64_t task, const Body& body) const {
-    int64_t row = 0;
-    for (int g = 0; g < count; g++) {
-      const int64_t tasks_here = ceil_div(of_group(g), in_task(g));
-      if (task < tasks_here) {
-        const int64_t end = at_most((task + 1) * in_task(g), of_group(g));
-        for (int64_t item = task * in_task(g); item < end; item++) {
-          const int64_t sequence = item / (heads * ranges(g));
-          const int64_t head = item / ranges(g) % heads;
-          const int64_t length = groups[g].length, first = row + sequence * length;
-          const int64_t share = item - item % heads + heads < end && ranges(g) == 1 ? ceil_div(length, heads) : 0;
-          const int64_t ahead = at_least(at_most(length - head * share, share), 0);
-          body(Head{first, length, head, first + length + head * share, ahead}, item % ranges(g) * (range > 0 ? range : 0));
-        }
-        return;
-      }
-      task -= tasks_here;
-      row += groups[g].count * groups[g].length;
-    }
-  }
-};
-
-Items items_of(const Tensor& ragged, int64_t heads, int64_t range) {
-  return Items{ragged.groups, ragged.group_count, heads, range};
-}
-
-int64_t longest(const Tensor& ragged) {
-  int64_t n = 0;
-  for (int g = 0; g < ragged.group_count; g++)
-    if (ragged.groups[g].count > 0) n = at_least(n, ragged.groups[g].length);
-  return n;
-}
-
-int64_t round_up(int64_t n, int64_t to) { return ceil_div(n, to) * to; }
-
 /** Copies `rows` rows of n columns to rows of `ld`, zeros on the right. */
 void copy_padded(const float* from, int64_t stride, int64_t rows, int64_t n, float* to, int64_t ld) {
   for (int64_t r = 0; r < rows; r++) {
@@ -86,6 +27,7 @@ void copy_padded(const float* from, int64_t stride, int64_t rows, int64_t n, flo
 
 // (qkv ragged [T, 3d]) -> (o ragged [T, d], lse [T*h])
 void attention(const Call& call) {
+  if (is_bf16(call.in[0])) return attention_bf16(call);
   const Tensor& qkv = *call.in[0];
   const int64_t heads = static_cast<int64_t>(call.attr[0]);
   const int64_t d = columns_of(*call.out[0]), size = d / heads, padded = round_up(size, width);
@@ -157,6 +99,7 @@ void attention(const Call& call) {
 
 // (do, qkv, o, lse) -> dqkv
 void attention_grad(const Call& call) {
+  if (is_bf16(call.in[1])) return attention_grad_bf16(call);
   const Tensor& qkv = *call.in[1];
   const int64_t heads = static_cast<int64_t>(call.attr[0]);
   const int64_t d = columns_of(*call.in[0]), size = d / heads, padded = round_up(size, width);

@@ -1,3 +1,4 @@
+#include "bf16.h"
 #include "columns.h"
 #include "math.h"
 #include "table.h"
@@ -6,21 +7,27 @@ namespace dino {
 namespace DINO_ISA {
 namespace {
 
-/** out[i] = f(in0[i]) or f(in0[i], in1[i]) over tensors of one shape. */
+/** out[i] = f(in0[i]) or f(in0[i], in1[i]) over tensors of one shape, each float or bf16. */
 template <class F>
 void map(const Call& call, const F& f) {
-  const float* x = f32_of(call.in[0]);
-  float* y = f32_of(call.out[0]);
-  for_elements(call, call.out[0]->elements, [&](int64_t first, int64_t n) {
-    for_lanes(n, [&](int64_t i, int64_t c) { put(y + first + i, f(get(x + first + i, c)), c); });
+  with_data(call.in[0], [&](const auto* x) {
+    with_data(call.out[0], [&](auto* y) {
+      for_elements(call, call.out[0]->elements, [&](int64_t first, int64_t n) {
+        for_lanes(n, [&](int64_t i, int64_t c) { put(y + first + i, f(get(x + first + i, c)), c); });
+      });
+    });
   });
 }
 template <class F>
 void map_two(const Call& call, const F& f) {
-  const float *a = f32_of(call.in[0]), *b = f32_of(call.in[1]);
-  float* y = f32_of(call.out[0]);
-  for_elements(call, call.out[0]->elements, [&](int64_t first, int64_t n) {
-    for_lanes(n, [&](int64_t i, int64_t c) { put(y + first + i, f(get(a + first + i, c), get(b + first + i, c)), c); });
+  with_data(call.in[0], [&](const auto* a) {
+    with_data(call.in[1], [&](const auto* b) {
+      with_data(call.out[0], [&](auto* y) {
+        for_elements(call, call.out[0]->elements, [&](int64_t first, int64_t n) {
+          for_lanes(n, [&](int64_t i, int64_t c) { put(y + first + i, f(get(a + first + i, c), get(b + first + i, c)), c); });
+        });
+      });
+    });
   });
 }
 
@@ -38,22 +45,24 @@ void gelu_grad(const Call& call) {
 // (x [R, 2h]) -> silu(x[:, :h]) * x[:, h:]
 void silu_gate(const Call& call) {
   const int64_t h = columns_of(*call.out[0]);
-  const float* x = f32_of(call.in[0]);
-  float* y = f32_of(call.out[0]);
-  for_rows(call, rows_of(*call.out[0]), 2 * h, [&](int64_t first, int64_t end) {
-    for (int64_t r = first; r < end; r++)
-      for_lanes(h, [&](int64_t i, int64_t c) {
-        const vf a = get(x + 2 * r * h + i, c), b = get(x + (2 * r + 1) * h + i, c);
-        put(y + r * h + i, a * sigmoid(a) * b, c);
+  with_data(call.in[0], [&](const auto* x) {
+    with_data(call.out[0], [&](auto* y) {
+      for_rows(call, rows_of(*call.out[0]), 2 * h, [&](int64_t first, int64_t end) {
+        for (int64_t r = first; r < end; r++)
+          for_lanes(h, [&](int64_t i, int64_t c) {
+            const vf a = get(x + 2 * r * h + i, c), b = get(x + (2 * r + 1) * h + i, c);
+            put(y + r * h + i, a * sigmoid(a) * b, c);
+          });
       });
+    });
   });
 }
 
-// (dy [R, h], x [R, 2h]) -> [R, 2h]
-void silu_gate_grad(const Call& call) {
+namespace {
+
+template <class Slope, class In, class Out>
+void silu_gate_grad_of(const Call& call, const Slope* dy, const In* x, Out* dx) {
   const int64_t h = columns_of(*call.in[0]);
-  const float *dy = f32_of(call.in[0]), *x = f32_of(call.in[1]);
-  float* dx = f32_of(call.out[0]);
   const vf one = broadcast(1.0f);
   for_rows(call, rows_of(*call.in[0]), 2 * h, [&](int64_t first, int64_t end) {
     for (int64_t r = first; r < end; r++)
@@ -63,6 +72,17 @@ void silu_gate_grad(const Call& call) {
         put(dx + 2 * r * h + i, g * b * s * (one + a * (one - s)), c);
         put(dx + (2 * r + 1) * h + i, g * a * s, c);
       });
+  });
+}
+
+}  // namespace
+
+// (dy [R, h], x [R, 2h]) -> [R, 2h]
+void silu_gate_grad(const Call& call) {
+  with_data(call.in[0], [&](const auto* dy) {
+    with_data(call.in[1], [&](const auto* x) {
+      with_data(call.out[0], [&](auto* dx) { silu_gate_grad_of(call, dy, x, dx); });
+    });
   });
 }
 
@@ -77,11 +97,13 @@ void layer_scale(const Call& call) {
   });
 }
 
-// (dy, x, gamma) -> (dx, dgamma)
-void layer_scale_grad(const Call& call) {
+namespace {
+
+template <class In, class Out>
+void layer_scale_grad_of(const Call& call, const In* x, Out* dx) {
   const int64_t d = columns_of(*call.in[0]);
-  const float *dy = f32_of(call.in[0]), *x = f32_of(call.in[1]), *gamma = f32_of(call.in[2]);
-  float *dx = f32_of(call.out[0]), *dgamma = f32_of(call.out[1]);
+  const float *dy = f32_of(call.in[0]), *gamma = f32_of(call.in[2]);
+  float* dgamma = f32_of(call.out[1]);
   reduce_rows(
       call, rows_of(*call.in[0]), d,
       [&](int64_t first, int64_t end, float* sums) {
@@ -93,6 +115,15 @@ void layer_scale_grad(const Call& call) {
           });
       },
       [&](int64_t i, double total) { dgamma[i] = static_cast<float>(total); });
+}
+
+}  // namespace
+
+// (dy, x, gamma) -> (dx, dgamma)
+void layer_scale_grad(const Call& call) {
+  with_data(call.in[1], [&](const auto* x) {
+    with_data(call.out[0], [&](auto* dx) { layer_scale_grad_of(call, x, dx); });
+  });
 }
 
 void add(const Call& call) {
@@ -127,15 +158,27 @@ int32_t whole(float x) {
 
 void cast(const Call& call) {
   const Tensor &x = *call.in[0], &y = *call.out[0];
+  if (x.dtype != DType::i32 && y.dtype != DType::i32) return map(call, [](vf v) { return v; });
   for_elements(call, y.elements, [&](int64_t first, int64_t n) {
-    for (int64_t i = first; i < first + n; i++) {
-      if (x.dtype == y.dtype)
-        i32_of(&y)[i] = i32_of(&x)[i];
-      else if (y.dtype == DType::f32)
-        f32_of(&y)[i] = static_cast<float>(i32_of(&x)[i]);
-      else
-        i32_of(&y)[i] = whole(f32_of(&x)[i]);
+    if (x.dtype == y.dtype) {
+      __builtin_memcpy(i32_of(&y) + first, i32_of(&x) + first, static_cast<size_t>(n) * sizeof(int32_t));
+      return;
     }
+    if (y.dtype == DType::i32)
+      with_data(&x, [&](const auto* from) {
+        for_lanes(n, [&](int64_t i, int64_t c) {
+          const vf v = get(from + first + i, c);
+          for (int64_t l = 0; l < c; l++) i32_of(&y)[first + i + l] = whole(v[l]);
+        });
+      });
+    else
+      with_data(&y, [&](auto* to) {
+        for_lanes(n, [&](int64_t i, int64_t c) {
+          vf v = broadcast(0.0f);
+          for (int64_t l = 0; l < c; l++) v[l] = static_cast<float>(i32_of(&x)[first + i + l]);
+          put(to + first + i, v, c);
+        });
+      });
   });
 }
 

@@ -1,3 +1,4 @@
+#include "bf16.h"
 #include "columns.h"
 #include "math.h"
 #include "table.h"
@@ -5,6 +6,15 @@
 namespace dino {
 namespace DINO_ISA {
 namespace {
+
+/** y[R, d] = body(row, column, lanes), a vector at a time, to float or bf16. */
+template <class Body>
+void write_rows(const Tensor* y, int64_t first, int64_t end, int64_t d, const Body& body) {
+  with_data(y, [&](auto* to) {
+    for (int64_t r = first; r < end; r++)
+      for_lanes(d, [&](int64_t i, int64_t c) { put(to + r * d + i, body(r, i, c), c); });
+  });
+}
 
 float dot(const float* a, const float* b, int64_t n) {
   vf sum = broadcast(0.0f);
@@ -18,7 +28,7 @@ float dot(const float* a, const float* b, int64_t n) {
 void layer_norm(const Call& call) {
   const int64_t d = columns_of(*call.in[0]);
   const float *x = f32_of(call.in[0]), *w = f32_of(call.in[1]), *b = f32_of(call.in[2]);
-  float *y = f32_of(call.out[0]), *means = f32_of(call.out[1]), *rstds = f32_of(call.out[2]);
+  float *means = f32_of(call.out[1]), *rstds = f32_of(call.out[2]);
   const double eps = call.attr[0];
   for_rows(call, rows_of(*call.in[0]), d, [&](int64_t first, int64_t end) {
     for (int64_t r = first; r < end; r++) {
@@ -35,8 +45,8 @@ void layer_norm(const Call& call) {
           static_cast<float>(1.0 / __builtin_sqrt(static_cast<double>(sum_lanes(squares)) / static_cast<double>(d) + eps));
       means[r] = mean;
       rstds[r] = rstd;
-      for_lanes(d, [&](int64_t i, int64_t c) {
-        put(y + r * d + i, (get(row + i, c) - broadcast(mean)) * broadcast(rstd) * get(w + i, c) + get(b + i, c), c);
+      write_rows(call.out[0], r, r + 1, d, [&](int64_t, int64_t i, int64_t c) {
+        return (get(row + i, c) - broadcast(mean)) * broadcast(rstd) * get(w + i, c) + get(b + i, c);
       });
     }
   });
@@ -47,21 +57,19 @@ void layer_norm_rebuild(const Call& call) {
   const int64_t d = columns_of(*call.in[0]);
   const float *x = f32_of(call.in[0]), *means = f32_of(call.in[1]), *rstds = f32_of(call.in[2]);
   const float *w = f32_of(call.in[3]), *b = f32_of(call.in[4]);
-  float* y = f32_of(call.out[0]);
   for_rows(call, rows_of(*call.in[0]), d, [&](int64_t first, int64_t end) {
-    for (int64_t r = first; r < end; r++) {
-      const vf mean = broadcast(means[r]), rstd = broadcast(rstds[r]);
-      for_lanes(d, [&](int64_t i, int64_t c) {
-        put(y + r * d + i, (get(x + r * d + i, c) - mean) * rstd * get(w + i, c) + get(b + i, c), c);
-      });
-    }
+    write_rows(call.out[0], first, end, d, [&](int64_t r, int64_t i, int64_t c) {
+      return (get(x + r * d + i, c) - broadcast(means[r])) * broadcast(rstds[r]) * get(w + i, c) + get(b + i, c);
+    });
   });
 }
 
-// (dy, x, mean, rstd, w) -> (dx, dw, db)
-void layer_norm_grad(const Call& call) {
+namespace {
+
+template <class Slope>
+void layer_norm_grad_of(const Call& call, const Slope* dy) {
   const int64_t d = columns_of(*call.in[0]);
-  const float *dy = f32_of(call.in[0]), *x = f32_of(call.in[1]);
+  const float* x = f32_of(call.in[1]);
   const float *means = f32_of(call.in[2]), *rstds = f32_of(call.in[3]), *w = f32_of(call.in[4]);
   float *dx = f32_of(call.out[0]), *dw = f32_of(call.out[1]), *db = f32_of(call.out[2]);
   const float inverse = 1.0f / static_cast<float>(d);
@@ -91,17 +99,23 @@ void layer_norm_grad(const Call& call) {
       [&](int64_t i, double total) { (i < d ? dw[i] : db[i - d]) = static_cast<float>(total); });
 }
 
+}  // namespace
+
+// (dy, x, mean, rstd, w) -> (dx, dw, db)
+void layer_norm_grad(const Call& call) {
+  with_data(call.in[0], [&](const auto* dy) { layer_norm_grad_of(call, dy); });
+}
+
 // (x [R, d]) -> x / max(||x||, eps)
 void l2_normalize(const Call& call) {
   const int64_t d = columns_of(*call.in[0]);
   const float* x = f32_of(call.in[0]);
-  float* y = f32_of(call.out[0]);
   const float eps = static_cast<float>(call.attr[0]);
   for_rows(call, rows_of(*call.in[0]), d, [&](int64_t first, int64_t end) {
     for (int64_t r = first; r < end; r++) {
       const float norm = __builtin_sqrtf(dot(x + r * d, x + r * d, d));
       const vf inverse = broadcast(1.0f / (norm > eps ? norm : eps));
-      for_lanes(d, [&](int64_t i, int64_t c) { put(y + r * d + i, get(x + r * d + i, c) * inverse, c); });
+      write_rows(call.out[0], r, r + 1, d, [&](int64_t, int64_t i, int64_t c) { return get(x + r * d + i, c) * inverse; });
     }
   });
 }
@@ -130,11 +144,10 @@ void l2_normalize_grad(const Call& call) {
 void weight_norm(const Call& call) {
   const int64_t d = columns_of(*call.in[0]);
   const float *v = f32_of(call.in[0]), *g = f32_of(call.in[1]);
-  float* y = f32_of(call.out[0]);
   for_rows(call, rows_of(*call.in[0]), d, [&](int64_t first, int64_t end) {
     for (int64_t r = first; r < end; r++) {
       const vf factor = broadcast(g[r] / __builtin_sqrtf(dot(v + r * d, v + r * d, d)));
-      for_lanes(d, [&](int64_t i, int64_t c) { put(y + r * d + i, get(v + r * d + i, c) * factor, c); });
+      write_rows(call.out[0], r, r + 1, d, [&](int64_t, int64_t i, int64_t c) { return get(v + r * d + i, c) * factor; });
     }
   });
 }

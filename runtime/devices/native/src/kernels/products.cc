@@ -1,12 +1,51 @@
+#include "gemm-bf16.h"
 #include "gemm.h"
 #include "table.h"
 
 namespace dino {
 namespace DINO_ISA {
 
+namespace {
+
+const float* f32_or_null(const Call& call, int operand) {
+  return operand < call.in_count && call.in[operand] ? f32_of(call.in[operand]) : nullptr;
+}
+
+void linear_bf16(const Call& call) {
+  const Tensor &x = *call.in[0], &w = *call.in[1];
+  HalfProduct p{};
+  p.n = w.shape[0];
+  p.k = w.shape[1];
+  p.m = x.shape[0];
+  p.a = HalfOperand{bf16_of(&x), p.k, false};
+  p.b = HalfOperand{bf16_of(&w), p.k, true};
+  p.c = call.out[0];
+  p.bias = f32_or_null(call, 2);
+  if (call.attr[0] != 0) p.before_gelu = call.out[1];
+  multiply_half(call, p);
+}
+
+void matmul_bf16(const Call& call) {
+  const bool trans_a = call.attr[0] != 0, trans_b = call.attr[1] != 0;
+  const Tensor &a = *call.in[0], &b = *call.in[1];
+  HalfProduct p{};
+  p.m = call.out[0]->shape[0];
+  p.n = call.out[0]->shape[1];
+  p.k = row_limit(call, 4, a.shape[trans_a ? 0 : 1]);
+  p.a = HalfOperand{bf16_of(&a), a.shape[1], trans_a};
+  p.b = HalfOperand{bf16_of(&b), b.shape[1], trans_b};
+  p.c = call.out[0];
+  p.addend = f32_or_null(call, 2);
+  if (call.attr[2] != 0) p.slope = call.in[3];
+  multiply_half(call, p);
+}
+
+}  // namespace
+
 // (x [R, in], w [out, in], b? [out]) -> y [R, out]; with gelu: (y, pre)
 void linear(const Call& call) {
   const Tensor& w = *call.in[1];
+  if (is_bf16(&w)) return linear_bf16(call);
   Product p{};
   p.n = w.shape[0];
   p.k = w.shape[1];
@@ -23,6 +62,7 @@ void linear(const Call& call) {
 
 // (a, b, c?, pre?, rows?) -> op(a) op(b) + c, [m, n]
 void matmul(const Call& call) {
+  if (is_bf16(call.in[0])) return matmul_bf16(call);
   const bool trans_a = call.attr[0] != 0;
   const bool trans_b = call.attr[1] != 0;
   const Tensor& a = *call.in[0];

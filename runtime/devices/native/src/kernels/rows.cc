@@ -1,3 +1,4 @@
+#include "bf16.h"
 #include "columns.h"
 #include "table.h"
 
@@ -242,11 +243,13 @@ void scatter_segments(const Call& call) {
   });
 }
 
-// (x [T, d], branch [T', d], gamma? [d], kept? i32, factors? [sequences]) -> x + gamma * s * branch; attributes: scales
-void residual_add(const Call& call) {
+namespace {
+
+template <class Branch>
+void residual_add_of(const Call& call, const Branch* from) {
   const Tensor &x = *call.in[0], &branch = *call.in[1];
   const int64_t d = columns_of(x), total = rows_of(x);
-  const float *base = f32_of(&x), *from = f32_of(&branch);
+  const float* base = f32_of(&x);
   const float* gamma = call.in[2] ? f32_of(call.in[2]) : nullptr;
   float* to = f32_of(call.out[0]);
   int32_t* back = nullptr;
@@ -271,7 +274,7 @@ void residual_add(const Call& call) {
         continue;
       }
       const vf factor = broadcast(factors ? factors[r] : 1.0f);
-      const float* row = from + r * d;
+      const Branch* row = from + r * d;
       if (gamma)
         for_lanes(d, [&](int64_t j, int64_t c) {
           put(out + j, get(own + j, c) + get(gamma + j, c) * factor * get(row + j, c), c);
@@ -282,14 +285,22 @@ void residual_add(const Call& call) {
   });
 }
 
-// (dy [T, d], branch?, gamma?, kept?, factors?) -> (dbranch [T', d], dgamma [d] if gamma); attributes: scales
-void residual_add_grad(const Call& call) {
+}  // namespace
+
+// (x [T, d], branch [T', d], gamma? [d], kept? i32, factors? [sequences]) -> x + gamma * s * branch; attributes: scales
+void residual_add(const Call& call) {
+  with_data(call.in[1], [&](const auto* branch) { residual_add_of(call, branch); });
+}
+
+namespace {
+
+/** `branch` is null where there is no gamma. */
+template <class Branch, class Out>
+void residual_add_grad_of(const Call& call, const Branch* branch, Out* dbranch) {
   const Tensor &dy = *call.in[0], &out = *call.out[0];
   const int64_t d = columns_of(dy), rows = rows_of(out);
   const float* slope = f32_of(&dy);
-  const float* branch = call.in[1] ? f32_of(call.in[1]) : nullptr;
   const float* gamma = call.in[2] ? f32_of(call.in[2]) : nullptr;
-  float* dbranch = f32_of(&out);
   const int32_t* source = nullptr;
   const float* factors = nullptr;
   if (call.in[3]) {
@@ -327,6 +338,18 @@ void residual_add_grad(const Call& call) {
         }
       },
       [&](int64_t i, double total) { dgamma[i] = static_cast<float>(total); });
+}
+
+}  // namespace
+
+// (dy [T, d], branch?, gamma?, kept?, factors?) -> (dbranch [T', d], dgamma [d] if gamma); attributes: scales
+void residual_add_grad(const Call& call) {
+  with_data(call.out[0], [&](auto* dbranch) {
+    if (call.in[1])
+      with_data(call.in[1], [&](const auto* branch) { residual_add_grad_of(call, branch, dbranch); });
+    else
+      residual_add_grad_of(call, static_cast<const float*>(nullptr), dbranch);
+  });
 }
 
 }  // namespace DINO_ISA

@@ -1,3 +1,4 @@
+#include "bf16.h"
 #include "columns.h"
 #include "math.h"
 #include "table.h"
@@ -115,19 +116,20 @@ namespace {
 void sum_first_rows(const Call& call, int64_t rows, double factor) {
   const Tensor& z = *call.in[0];
   const int64_t k = columns_of(z);
-  const float* x = f32_of(&z);
   float* to = f32_of(call.out[0]);
   if (rows == 0) {
     for (int64_t i = 0; i < k; i++) to[i] = 0.0f;
     return;
   }
-  reduce_rows(
-      call, rows, k,
-      [&](int64_t first, int64_t end, float* sums) {
-        for (int64_t r = first; r < end; r++)
-          for_lanes(k, [&](int64_t i, int64_t c) { put(sums + i, get(sums + i, c) + get(x + r * k + i, c), c); });
-      },
-      [&](int64_t i, double total) { to[i] = static_cast<float>(total * factor); });
+  with_data(&z, [&](const auto* x) {
+    reduce_rows(
+        call, rows, k,
+        [&](int64_t first, int64_t end, float* sums) {
+          for (int64_t r = first; r < end; r++)
+            for_lanes(k, [&](int64_t i, int64_t c) { put(sums + i, get(sums + i, c) + get(x + r * k + i, c), c); });
+        },
+        [&](int64_t i, double total) { to[i] = static_cast<float>(total * factor); });
+  });
 }
 
 }  // namespace
