@@ -4,12 +4,12 @@ import type { Command } from 'commander'
 import pc from 'picocolors'
 import { type Change, type DiffResult, diff, type Pair, type Side } from '../compiler/resolve/diff.js'
 import { savedExperiments } from '../compiler/resolve/saved.js'
-import type { Span } from '../diagnostics/diagnostic.js'
+import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
 import { type Derived, derive, figureLines } from './diff/derived.js'
 import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, type FileOptions, fileOptions, formatOption } from './options.js'
-import { usesColor } from './print.js'
-import { resolveFile } from './resolve-file.js'
+import { reportDiagnostics, usesColor } from './print.js'
+import { resolveEntry, warningsOf } from './resolve-file.js'
 import { aligned } from './terminal/figures.js'
 
 interface Options {
@@ -37,7 +37,10 @@ export function define(command: Command): void {
 function run(a: string, b: string, options: Options): number {
   const format = formatOption(options)
   const given = fileOptions({ ...options })
-  const result = diff(sideOf(a, given, format), sideOf(b, given, format))
+  const warnings: Diagnostic[] = []
+  const result = diff(sideOf(a, given, warnings), sideOf(b, given, warnings))
+  // Both sides may be of one file: what they warn of alike is said once.
+  reportDiagnostics(warnings, format)
   const derived = result.pairs.flatMap(derive)
   process.stdout.write(
     format === 'json'
@@ -47,12 +50,13 @@ function run(a: string, b: string, options: Options): number {
   return options.exitCode && result.changes.length > 0 ? exit.findings : exit.good
 }
 
-function sideOf(entry: string, options: FileOptions, format: 'human' | 'json'): Side[] {
+function sideOf(entry: string, options: FileOptions, warnings: Diagnostic[]): Side[] {
   if (existsSync(entry) && statSync(entry).isDirectory()) return savedExperiments(entry)
-  const { experiments } = resolveFile(entry, options, format)
+  const resolution = resolveEntry(entry, options)
+  warnings.push(...warningsOf(resolution))
   const hash = entry.lastIndexOf('#')
   const namesVariant = hash >= 0 && entry.includes('.', hash)
-  return experiments.map((family) => ({
+  return resolution.experiments.map((family) => ({
     name: family.name,
     variants: family.variants.map((variant) => variant.resolved),
     namesVariant,

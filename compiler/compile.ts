@@ -9,10 +9,16 @@ import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
 import { optimize, type PassEffect, type PassOptions } from './passes/pipeline.js'
 import { buildPlan } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
-import { type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
+import {
+  type PhaseFigures,
+  type PlannedPhase,
+  phaseMemory,
+  type VariantCost,
+  variantCost,
+} from './plan/cost.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
 import { memoryBudget, missingPrecision, overBudget } from './plan/findings.js'
-import { measureWork } from './plan/measure.js'
+import { executedFlops } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
 import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
 import type { SourceHost } from './resolve/host.js'
@@ -81,7 +87,7 @@ function loweringFaults(experiment: ResolvedExperiment): readonly Diagnostic[] {
 export function compileVariant(experiment: ResolvedExperiment, target: CompileTarget): CompiledVariant {
   const lacking = missingPrecision(experiment, target.capabilities)
   if (lacking.length > 0) throw new DiagnosticError(lacking)
-  const phases = planPhases(experiment, target)
+  const phases = experiment.schedule.phases.map((phase) => planPhase(experiment, phase, target))
   const features = planFeatures(experiment, target)
   const plans: Record<string, Plan> = {}
   for (const { phase, plan } of phases) plans[planFile(phase.name)] = plan
@@ -93,16 +99,20 @@ export function compileVariant(experiment: ResolvedExperiment, target: CompileTa
   )
   return {
     plans,
-    cost: variantCost(experiment, phases, null),
+    cost: variantCost(
+      experiment,
+      phases.map(({ figures }) => figures),
+      null,
+    ),
     runSpec: (seed) =>
       buildRunSpec(experiment, seed, {
         configIdentity: configIdentity(experiment, seed),
         protocolIdentity: (evaluation) => protocolIdentity(experiment, evaluation),
         state: [...state.values()],
-        microSteps: first.module.microSteps,
+        microSteps: first.figures.microSteps,
         channels: imageChannels(experiment),
         features: features.map(({ feature }) => feature),
-        compared: describeStep(experiment, first.phase, first.images).objectives.filter(
+        compared: describeStep(experiment, first.phase, first.figures.images).objectives.filter(
           (objective) => objective.kind !== 'koleo',
         ),
       }),
@@ -114,28 +124,46 @@ export function lowerPhase(experiment: ResolvedExperiment, phase: Phase): Module
   return lowerTrainStep(experiment, phase, imagesPerMicroBatch(experiment))
 }
 
-/** The training plans alone, and what they cost. */
+/** What the training plans cost. Phases that plan alike are planned once, whichever variants they belong to. */
 export function planVariant(
   experiment: ResolvedExperiment,
   target: CompileTarget,
   trainingImages: number | null,
 ): VariantCost {
-  return variantCost(experiment, planPhases(experiment, target, { figuresOnly: true }), trainingImages)
+  const known = figured.get(target) ?? new Map<string, PhaseFigures>()
+  figured.set(target, known)
+  const phases = experiment.schedule.phases.map((phase) => {
+    const form = figuresForm(experiment, phase)
+    const figures = known.get(form) ?? planPhase(experiment, phase, target, { figuresOnly: true }).figures
+    known.set(form, figures)
+    return figures
+  })
+  return variantCost(experiment, phases, trainingImages)
 }
+const figured = new WeakMap<CompileTarget, Map<string, PhaseFigures>>()
 
-function planPhases(
-  experiment: ResolvedExperiment,
-  target: CompileTarget,
-  options: Pick<PassOptions, 'figuresOnly'> = {},
-): PlannedPhase[] {
-  return experiment.schedule.phases.map((phase) => planPhase(experiment, phase, target, options))
+/**
+ * All that the figures of a phase may depend on, as text: everything but names, places, data, what is measured, and
+ * values that change from step to step without changing what a step computes.
+ */
+function figuresForm(experiment: ResolvedExperiment, phase: Phase): string {
+  const { name, variant, grid, description, provenance, ...named } = experiment
+  const { data, sources, curations, augment, eval: evaluations, visualize, ...seen } = named
+  const { checkpoint, report, seeds, primary, schedule, teacher, keep, ...rest } = seen
+  const { name: phaseName, length, lr, weightDecay, teacherTemp, momentum, keepMomentum, ...planned } = phase
+  return JSON.stringify([
+    rest,
+    planned,
+    [schedule.batch, schedule.microBatch, imageChannels(experiment)],
+    [teacher.type === 'ema' ? teacher.type : teacher, keep !== null],
+  ])
 }
 
 function planPhase(
   experiment: ResolvedExperiment,
   phase: Phase,
   target: CompileTarget,
-  options: Pick<PassOptions, 'figuresOnly'>,
+  options: Pick<PassOptions, 'figuresOnly'> = {},
 ): PlannedPhase {
   const images = imagesPerMicroBatch(experiment)
   const lowered = lowerPhase(experiment, phase)
@@ -145,13 +173,14 @@ function planPhase(
   const work = modelFlops(lowered, expected)
   const modelFlopsPerStep = totalFlops(work) * lowered.microSteps
   const { dropPath } = experiment.backbone
-  return {
-    phase,
+  const plan = buildPlan(module, target, { images, modelFlopsPerStep })
+  const figures: PhaseFigures = {
     images,
-    module,
-    plan: buildPlan(module, target, { images, modelFlopsPerStep }),
+    microSteps: module.microSteps,
+    state: module.state,
+    memory: phaseMemory(experiment, plan),
     modelFlops: work,
-    executedFlops: measureWork(module).executedFlops,
+    executedFlops: executedFlops(module),
     groups: [step.global, ...(step.local === null ? [] : [step.local])].map((crop) => ({
       name: crop.group,
       count: crop.count,
@@ -160,6 +189,7 @@ function planPhase(
     maskedRows: 'masked_rows' in expected ? { expected: expected.masked_rows, bound: step.maskedRows } : null,
     subsetRates: dropPath.form === 'subset' ? dropRates(experiment.backbone) : [],
   }
+  return { phase, module, plan, figures }
 }
 
 /** A lowered step through the passes that the experiment asks for; what this version lacks is planned as off. */

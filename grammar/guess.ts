@@ -27,9 +27,18 @@ export function guess(
   switch (kind) {
     case 'assignment': {
       const path = pathAt(tokens, start, end, file)
-      // `x.where = 4`: a path that breaks off names something else
-      const breaksOff = path && tokens[start + path.names.length * 2 - 1]?.tokenType === t.Dot
-      return path && !breaksOff ? { kind, path, value: bad, span } : null
+      if (path === null) return null
+      const behind = start + path.names.length * 2 - 1
+      const alone: Assignment = { kind, path, value: { kind: 'bad', span: path.span }, span }
+      // `head.where = 4`: a path that breaks off names something in there
+      if (tokens[behind]?.tokenType === t.Dot) return alone
+      if (behind >= end || tokens[behind]!.tokenType !== t.Name) return { kind, path, value: bad, span }
+      // `head ibot = tied(head.dino)`: a dot is missing; `head ibot 3` may be about anything in there
+      const rest = pathAt(tokens, behind, end, file)!
+      const sets = tokens[behind + rest.names.length * 2 - 1]?.tokenType === t.Equals
+      const names = [...path.names, ...rest.names]
+      const whole: Path = { kind: 'path', names, span: join(path.span, rest.span) }
+      return sets ? { kind, path: whole, value: bad, span } : alone
     }
     case 'drop':
       return null
@@ -92,12 +101,15 @@ export function guessHeader(tokens: Tokens, start: number, open: number, file: s
   }
 }
 
-/** A statement with a fault in its characters: its value is not to be trusted, nor is its path if that has the fault. */
+/**
+ * A statement with a fault in its characters: its value is not to be trusted, also where the fault stands behind it
+ * (`50％`), nor is its path if that has the fault.
+ */
 export function poison(
   statement: Import | Param | Drop | Assignment,
   fault: LexicalFault,
 ): Import | Param | Drop | Assignment | null {
-  if (isHarmless(fault) || fault.span.start >= statement.span.end) return statement
+  if (isHarmless(fault)) return statement
   switch (statement.kind) {
     case 'assignment':
       if (fault.span.start < statement.path.span.end) return null

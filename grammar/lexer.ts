@@ -1,7 +1,8 @@
-import { type IToken, Lexer } from 'chevrotain'
+import type { IToken } from 'chevrotain'
 import { diagnose } from '../diagnostics/catalogue.js'
 import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
 import type { Comment } from './ast.js'
+import { Lexer } from './chevrotain.js'
 import { tokenSpan, within } from './spans.js'
 import { readText } from './text.js'
 import {

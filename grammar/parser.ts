@@ -82,6 +82,8 @@ class FileReader {
   /** Lines of the first `told` diagnostics. */
   private readonly faultyLines = new Set<number>()
   private told = 0
+  /** Of the first word of the last statement that broke off. */
+  private halfColumn = 0
 
   constructor(
     private readonly tokens: Tokens,
@@ -127,7 +129,9 @@ class FileReader {
         else this.at++
         separable = false
       } else {
+        const { startColumn } = this.token
         const result = this.statement(level, silent, halved)
+        if (result.halved) this.halfColumn = startColumn!
         statements.push(...result.statements)
         incomplete = incomplete || result.incomplete
         halved = result.halved
@@ -285,8 +289,9 @@ class FileReader {
         : onNewLine(this.tokens, open) && header && cut.unclosed.length === 0
           ? openerBelow(this.tokens, cut, header.headerSpan, this.file)
           : null
-    // the second half of a header that broke off on the line above
-    const second = halved && (fault !== null || cut.end === cut.start + 1)
+    // the second half of a header that broke off on the line above; nobody begins it in the same column
+    const deeper = this.tokens[cut.start]!.startColumn! > this.halfColumn
+    const second = halved && deeper && (fault !== null || cut.end === cut.start + 1)
     const hidden = silent || (second && !character)
     this.give(character?.diagnostic ?? fault ?? aside ?? this.unexplained(brace)?.diagnostic, hidden)
     const poisoned = faulty || second

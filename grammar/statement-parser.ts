@@ -1,4 +1,4 @@
-import { EmbeddedActionsParser, type IToken, type ParserMethod } from 'chevrotain'
+import type { IToken, ParserMethod } from 'chevrotain'
 import type { Span } from '../diagnostics/diagnostic.js'
 import type {
   Argument,
@@ -15,6 +15,7 @@ import type {
   Text,
   Value,
 } from './ast.js'
+import { EmbeddedActionsParser } from './chevrotain.js'
 import { numberValue } from './lexer.js'
 import { join, tokenSpan } from './spans.js'
 import { readText } from './text.js'

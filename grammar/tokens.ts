@@ -1,4 +1,5 @@
-import { createToken, EOF, Lexer, type TokenType } from 'chevrotain'
+import type { TokenType } from 'chevrotain'
+import { createToken, EOF, Lexer } from './chevrotain.js'
 
 /**
  * The token types, in the order in which the lexer tries them. Newlines are no tokens: whether a line break stands

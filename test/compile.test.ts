@@ -203,3 +203,33 @@ describe('bf16', () => {
     }
   })
 })
+
+describe('phases that plan alike are planned once', () => {
+  it('and have the figures that each would have alone', () => {
+    const text = (body: string) =>
+      `import { vit_nano } from "std/dinov2.dino"\nexperiment e extends vit_nano {\nschedule.epoch = 5 steps\nschedule.batch = 16 img\n${body}\n}\n`
+    const bodies = [
+      '',
+      'schedule.pretrain.lr = 1e-4\nteacher.momentum = 0.99\nloss.dino.student_temp = 0.2',
+      'masking.probability = 0.2',
+      'schedule.micro_batch = 8 img',
+      'optimize.fuse = off',
+      'crops.local.count = 2',
+      'head.ibot = tied(head.dino)',
+      'backbone.drop_path = 0.3',
+      'hardware.ranks = 2',
+      'schedule.pretrain.freeze = [backbone.patch_embed]',
+      'schedule { phase hires { length = 2 epochs, resolution = 96px } }',
+      'keep ema { momentum = 0.9 }',
+    ]
+    for (const body of bodies) {
+      const read = () => text(body)
+      const { experiments, diagnostics } = resolve('a.dino', { read }, { set: [], params: {}, env: {} })
+      expect(diagnostics.filter((d) => d.severity === 'error')).toEqual([])
+      const { resolved } = experiments[0]!.variants[0]!
+      expect(planVariant(resolved, embeddedTarget, null)).toEqual(
+        compileVariant(resolved, embeddedTarget).cost,
+      )
+    }
+  })
+})

@@ -157,8 +157,10 @@ export function badAttribute(
 ): { readonly attribute: string; readonly expected: string; readonly found: unknown } | null {
   if (!isRecord(attrs)) return { attribute: 'attributes', expected: 'an object', found: attrs }
   const checks: Readonly<Record<string, AttributeCheck>> = attributeChecks[kind]
-  for (const [attribute, rule] of Object.entries(checks))
+  for (const attribute in checks) {
+    const rule = checks[attribute]!
     if (!rule.ok(attrs[attribute])) return { attribute, expected: rule.describe, found: attrs[attribute] }
+  }
   const extra = Object.keys(attrs).find((key) => !Object.hasOwn(checks, key))
   return extra === undefined ? null : { attribute: extra, expected: 'no such attribute', found: attrs[extra] }
 }

@@ -45,9 +45,17 @@ export type ResultsOf<K extends OpKind> = K extends 'call' | 'grad'
               ? readonly [ValueId, ValueId, ValueId, ValueId]
               : One
 
+/** The same few thousand names come again in every phase and variant. */
+const hints = new Map<string, string>()
+
 /** A name hint must read back from IR text: letters, digits and underscores. */
-export const hint = (name: string) =>
-  /^[A-Za-z_]\w*$/.test(name) ? name : name.replace(/[^A-Za-z0-9_]+/g, '_').replace(/^(?=\d)/, '_')
+export function hint(name: string): string {
+  const known = hints.get(name)
+  if (known !== undefined) return known
+  const made = name.replace(/[^A-Za-z0-9_]+/g, '_').replace(/^(?=\d)/, '_')
+  hints.set(name, made)
+  return made
+}
 
 /**
  * Builds one function in order. Values are numbered as they are defined, and every type is inferred, so a finished
@@ -180,7 +188,7 @@ export class FuncBuilder {
 
   private define(type: TensorType, name: string | undefined): ValueId {
     const id = this.values.length
-    this.values.push({ id, type, ...(name !== undefined && name !== '' && { name: hint(name) }) })
+    this.values.push(name === undefined || name === '' ? { id, type } : { id, type, name: hint(name) })
     return id
   }
 }

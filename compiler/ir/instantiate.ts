@@ -50,6 +50,14 @@ export function instantiate(
   return { ...func, values }
 }
 
+/** What was inferred of a function among others: the blocks of a network are called with the same few types. */
+interface Inferred {
+  readonly functions: Readonly<Record<string, Func>>
+  readonly operands: readonly TensorType[]
+  readonly results: readonly TensorType[]
+}
+const inferred = new WeakMap<Func, Inferred[]>()
+
 /** Types of what `functions[name]` returns for operands of these types. */
 export function inferCall(
   functions: Readonly<Record<string, Func>>,
@@ -59,6 +67,16 @@ export function inferCall(
 ): readonly TensorType[] {
   const func = functions[name]
   if (!func) throw new DiagnosticError([diagnose('DINO0604', span, { callee: name })])
+  const known = inferred.get(func) ?? []
+  const before = known.find(
+    ({ functions: among, operands }) =>
+      among === functions &&
+      operands.length === types.length &&
+      operands.every((type, i) => sameType(type, types[i] as TensorType)),
+  )
+  if (before !== undefined) return before.results
   const instance = instantiate(func, types, functions, span)
-  return instance.results.map((r) => (instance.values[r.value] as Value).type)
+  const results = instance.results.map((r) => (instance.values[r.value] as Value).type)
+  inferred.set(func, [...known, { functions, operands: types, results }])
+  return results
 }

@@ -35,14 +35,18 @@ export const sequences = (groups: readonly Group[]) => groups.reduce((n, g) => n
 
 export const tensor = (dtype: DType, ...shape: number[]): TensorType => ({ dtype, shape })
 
-/** A type with the given parts and no undefined fields. */
+/**
+ * A type with the given parts and no undefined fields. Every type is written by one of these four literals, so that
+ * they are four kinds of object to the engine.
+ */
 export function tensorType(
   dtype: DType,
   shape: readonly number[],
   segments?: readonly Group[] | undefined,
   rows?: string | undefined,
 ): TensorType {
-  return { dtype, shape, ...(segments && { segments }), ...(rows !== undefined && { rows }) }
+  if (segments === undefined) return rows === undefined ? { dtype, shape } : { dtype, shape, rows }
+  return rows === undefined ? { dtype, shape, segments } : { dtype, shape, segments, rows }
 }
 
 /** A result aligned with the rows of `x`: another shape, the same segments and bound. */
@@ -73,112 +77,124 @@ export type Dim = string | number
  * Reads the operands of one op against patterns: `o.float(0, 'R', 'in')` takes operand 0 as a two-dimensional f32 or
  * bf16 tensor and binds R and in; `o.float(1, 'out', 'in')` then demands the same `in`. Throws DINO0601 otherwise.
  */
-export interface Operands {
-  readonly context: ShapeContext
-  readonly count: number
-  readonly all: readonly (TensorType | null)[]
-  /** Any shape where no pattern is given. */
-  float(i: number, ...pattern: Dim[]): TensorType
-  int(i: number, ...pattern: Dim[]): TensorType
-  optionalFloat(i: number, ...pattern: Dim[]): TensorType | null
-  optionalInt(i: number, ...pattern: Dim[]): TensorType | null
-  scalar(i: number): TensorType
-  /** Any dtype and shape. */
-  any(i: number): TensorType
-  /** An operand that must be the same in dtype and shape as another type. */
-  same(i: number, as: TensorType): TensorType
-  /** An operand that must be ragged. */
-  ragged(i: number, ...pattern: Dim[]): TensorType & { readonly segments: readonly Group[] }
-  dim(symbol: string): number
-  bind(symbol: string, size: number): void
-  fail(i: number, expected: string): never
-  badAttribute(attribute: string, expected: string, found: unknown): never
-}
+export class Operands {
+  private readonly sizes = new Map<string, number>()
 
-export function operands(
-  kind: OpKind,
-  names: readonly string[],
-  all: readonly (TensorType | null)[],
-  context: ShapeContext,
-): Operands {
-  const sizes = new Map<string, number>()
-  const name = (i: number) => {
-    const own = names[Math.min(i, names.length - 1)] ?? String(i)
-    return own.startsWith('...') ? `${own.slice(3)} ${i}` : own.replace('?', '')
+  constructor(
+    private readonly kind: OpKind,
+    private readonly names: readonly string[],
+    readonly all: readonly (TensorType | null)[],
+    readonly context: ShapeContext,
+  ) {}
+
+  get count(): number {
+    return this.all.length
   }
 
-  const fail = (i: number, expected: string): never => {
-    const found = all[i]
+  /** Any shape where no pattern is given. */
+  float(i: number, ...pattern: Dim[]): TensorType {
+    return this.match(i, 'float', pattern.length > 0 ? pattern : null)
+  }
+
+  int(i: number, ...pattern: Dim[]): TensorType {
+    return this.match(i, 'i32', pattern)
+  }
+
+  optionalFloat(i: number, ...pattern: Dim[]): TensorType | null {
+    return this.all[i] ? this.match(i, 'float', pattern) : null
+  }
+
+  optionalInt(i: number, ...pattern: Dim[]): TensorType | null {
+    return this.all[i] ? this.match(i, 'i32', pattern) : null
+  }
+
+  scalar(i: number): TensorType {
+    return this.match(i, 'float', [])
+  }
+
+  /** Any dtype and shape. */
+  any(i: number): TensorType {
+    return this.all[i] ?? this.fail(i, 'a tensor')
+  }
+
+  /** An operand that must be the same in dtype and shape as another type. */
+  same(i: number, as: TensorType): TensorType {
+    const type = this.all[i]
+    const fits =
+      type &&
+      type.dtype === as.dtype &&
+      type.shape.length === as.shape.length &&
+      type.shape.every((size, axis) => size === as.shape[axis])
+    return fits ? type : this.fail(i, showType(as))
+  }
+
+  /** An operand that must be ragged. */
+  ragged(i: number, ...pattern: Dim[]): TensorType & { readonly segments: readonly Group[] } {
+    const type = this.match(i, 'float', pattern)
+    if (!type.segments) return this.fail(i, 'a tensor with segments')
+    return type as TensorType & { readonly segments: readonly Group[] }
+  }
+
+  dim(symbol: string): number {
+    return this.sizes.get(symbol) as number
+  }
+
+  bind(symbol: string, size: number): void {
+    this.sizes.set(symbol, size)
+  }
+
+  fail(i: number, expected: string): never {
+    const found = this.all[i]
     throw new DiagnosticError([
-      diagnose('DINO0601', context.span, {
-        op: kind,
-        operand: name(i),
+      diagnose('DINO0601', this.context.span, {
+        op: this.kind,
+        operand: this.nameOf(i),
         expected,
         found: found ? showType(found) : 'nothing',
       }),
     ])
   }
 
-  const wanted = (dtype: string, pattern: readonly Dim[], bound: ReadonlySet<string>) =>
-    `${dtype}[${pattern
-      .map((d) => (typeof d === 'number' ? d : bound.has(d) ? `${d} = ${sizes.get(d)}` : d))
-      .join(', ')}]`
+  badAttribute(attribute: string, expected: string, found: unknown): never {
+    throw new DiagnosticError([
+      diagnose('DINO0603', this.context.span, {
+        op: this.kind,
+        attribute,
+        expected,
+        found: JSON.stringify(found) ?? 'nothing',
+      }),
+    ])
+  }
 
-  const match = (i: number, dtype: 'float' | 'i32', pattern: readonly Dim[] | null): TensorType => {
-    const type = all[i]
-    const bound = new Set(sizes.keys())
-    const expected = () => (pattern ? wanted(dtype === 'float' ? 'f32' : 'i32', pattern, bound) : dtype)
-    if (!type) return fail(i, expected())
-    if ((type.dtype === 'i32') !== (dtype === 'i32')) return fail(i, expected())
+  private match(i: number, dtype: 'float' | 'i32', pattern: readonly Dim[] | null): TensorType {
+    const type = this.all[i]
+    const before = this.sizes.size
+    const refuse = () => this.fail(i, this.wanted(dtype, pattern, before))
+    if (!type) return refuse()
+    if ((type.dtype === 'i32') !== (dtype === 'i32')) return refuse()
     if (!pattern) return type
-    if (type.shape.length !== pattern.length) return fail(i, expected())
-    pattern.forEach((d, axis) => {
+    if (type.shape.length !== pattern.length) return refuse()
+    for (const [axis, d] of pattern.entries()) {
       const size = type.shape[axis] as number
-      const want = typeof d === 'number' ? d : sizes.get(d)
-      if (want === undefined) sizes.set(d as string, size)
-      else if (want !== size) fail(i, expected())
-    })
+      const want = typeof d === 'number' ? d : this.sizes.get(d)
+      if (want === undefined) this.sizes.set(d as string, size)
+      else if (want !== size) refuse()
+    }
     return type
   }
 
-  return {
-    context,
-    count: all.length,
-    all,
-    float: (i, ...pattern) => match(i, 'float', pattern.length > 0 ? pattern : null),
-    int: (i, ...pattern) => match(i, 'i32', pattern),
-    optionalFloat: (i, ...pattern) => (all[i] ? match(i, 'float', pattern) : null),
-    optionalInt: (i, ...pattern) => (all[i] ? match(i, 'i32', pattern) : null),
-    scalar: (i) => match(i, 'float', []),
-    any: (i) => all[i] ?? fail(i, 'a tensor'),
-    same: (i, as) => {
-      const type = all[i]
-      const fits =
-        type &&
-        type.dtype === as.dtype &&
-        type.shape.length === as.shape.length &&
-        type.shape.every((size, axis) => size === as.shape[axis])
-      return fits ? type : fail(i, showType(as))
-    },
-    ragged: (i, ...pattern) => {
-      const type = match(i, 'float', pattern)
-      if (!type.segments) return fail(i, 'a tensor with segments')
-      return type as TensorType & { readonly segments: readonly Group[] }
-    },
-    dim: (symbol) => sizes.get(symbol) as number,
-    bind: (symbol, size) => {
-      sizes.set(symbol, size)
-    },
-    fail,
-    badAttribute: (attribute, expected, found) => {
-      throw new DiagnosticError([
-        diagnose('DINO0603', context.span, {
-          op: kind,
-          attribute,
-          expected,
-          found: JSON.stringify(found) ?? 'nothing',
-        }),
-      ])
-    },
+  /** A pattern as text, with the sizes of the first `bound` symbols: those that other operands have set. */
+  private wanted(dtype: 'float' | 'i32', pattern: readonly Dim[] | null, bound: number): string {
+    if (!pattern) return dtype
+    const set = new Set([...this.sizes.keys()].slice(0, bound))
+    const dims = pattern.map((d) =>
+      typeof d === 'number' ? d : set.has(d) ? `${d} = ${this.sizes.get(d)}` : d,
+    )
+    return `${dtype === 'float' ? 'f32' : 'i32'}[${dims.join(', ')}]`
+  }
+
+  private nameOf(i: number): string {
+    const own = this.names[Math.min(i, this.names.length - 1)] ?? String(i)
+    return own.startsWith('...') ? `${own.slice(3)} ${i}` : own.replace('?', '')
   }
 }

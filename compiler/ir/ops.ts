@@ -2,7 +2,7 @@ import { diagnose } from '../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { badAttribute } from './attributes.js'
 import type { ShapeContext } from './operands.js'
-import { noCallees, operands } from './operands.js'
+import { noCallees, Operands } from './operands.js'
 import { storedTypes, takesBf16 } from './precision.js'
 import { rules } from './shape-rules.js'
 import type { OpAttrs, OpKind, StructuralKind, TensorType } from './types.js'
@@ -299,7 +299,7 @@ const anyDtype: ReadonlySet<OpKind> = new Set(['call', 'residual', 'grad', 'cast
 function shapeRule<K extends OpKind>(kind: K): ShapeRule<K> {
   return (types, attrs, context = noCallees) => {
     checkCount(kind, types.length, context)
-    const o = operands(kind, operandNames[kind], types, context)
+    const o = new Operands(kind, operandNames[kind], types, context)
     const bad = badAttribute(kind, attrs)
     if (bad) o.badAttribute(bad.attribute, bad.expected, bad.found)
     types.forEach((type, i) => {

@@ -65,8 +65,11 @@ export interface Gradient {
 /** Gradients by the part of the network that is clipped as one: `backbone`, `dino_head`. */
 export function bySubmodule(gradients: readonly Gradient[]): Map<string, Gradient[]> {
   const parts = new Map<string, Gradient[]>()
-  for (const gradient of gradients)
-    parts.set(gradient.parameter.part, [...(parts.get(gradient.parameter.part) ?? []), gradient])
+  for (const gradient of gradients) {
+    const part = parts.get(gradient.parameter.part)
+    if (part) part.push(gradient)
+    else parts.set(gradient.parameter.part, [gradient])
+  }
   return parts
 }
 

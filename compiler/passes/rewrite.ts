@@ -115,23 +115,10 @@ export function openDraft(func: Func, context: ShapeContext = noCallees): Draft 
     type: (id) => values[resolve(id)]!.type,
     maker: (id) => makers[resolve(id)],
     close: () =>
-      compact({
-        name: func.name,
-        params,
-        ops:
-          standIn.length === 0
-            ? ops
-            : ops.map((op) =>
-                op.operands.some((id) => id !== null && standIn[id] !== undefined)
-                  ? withOperands(
-                      op,
-                      op.operands.map((id) => (id === null ? null : resolve(id))),
-                    )
-                  : op,
-              ),
-        results: func.results.map((result) => ({ value: resolve(result.value), sink: result.sink })),
-        values,
-      }),
+      compact(
+        { name: func.name, params, ops, results: func.results, values },
+        standIn.length > 0 ? resolve : null,
+      ),
   }
 }
 
@@ -150,20 +137,9 @@ export function withOperands(op: AnyOp, operands: readonly (ValueId | null)[]): 
   return makeOp(op.kind, operands, op.results, op.attrs as OpAttrs[OpKind], op)
 }
 
-/** For drafts that emit calls of a module's functions. Blocks call the same few functions with the same types. */
-export function calleeContext(module: Module): ShapeContext {
-  const known = new Map<string, { operands: readonly TensorType[]; results: readonly TensorType[] }[]>()
-  return {
-    span: null,
-    callee: (name, operands) => {
-      const before = known.get(name) ?? []
-      const same = before.find((call) => call.operands.every((type, i) => sameType(type, operands[i]!)))
-      if (same !== undefined) return same.results
-      const results = inferCall(module.functions, name, operands)
-      known.set(name, [...before, { operands, results }])
-      return results
-    },
-  }
+/** For drafts that emit calls of a module's functions. */
+export function calleeContext({ functions }: Module): ShapeContext {
+  return { span: null, callee: (name, operands) => inferCall(functions, name, operands) }
 }
 
 /**
@@ -203,8 +179,11 @@ export function inlineCall(draft: Draft, call: Op<'call'>, callee: Func): void {
   })
 }
 
-/** Renumbers values in order of definition and forgets those that nothing defines. */
-export function compact(func: Func): Func {
+/**
+ * Renumbers values in order of definition and forgets those that nothing defines. `resolve`: what stands for a value
+ * that is read.
+ */
+export function compact(func: Func, resolve: ((id: ValueId) => ValueId) | null = null): Func {
   const next = new Int32Array(func.values.length).fill(-1)
   const values: Value[] = []
   let changed = false
@@ -220,21 +199,24 @@ export function compact(func: Func): Func {
   }
   for (const param of func.params) define(param.value)
   for (const op of func.ops) for (const id of op.results) define(id)
-  if (!changed) return values.length === func.values.length ? func : { ...func, values }
+  if (!changed && resolve === null) return values.length === func.values.length ? func : { ...func, values }
+  const read = (id: ValueId): ValueId =>
+    changed ? next[resolve ? resolve(id) : id]! : resolve ? resolve(id) : id
+  const stays = (id: ValueId | null): boolean => id === null || read(id) === id
+  const ops = func.ops.map((op) => {
+    if (!changed && op.operands.every(stays)) return op
+    const operands = op.operands.map((id) => (id === null ? null : read(id)))
+    const results = changed ? op.results.map((id) => next[id]!) : op.results
+    return makeOp(op.kind, operands, results, op.attrs as OpAttrs[OpKind], op)
+  })
   return {
     name: func.name,
-    params: func.params.map((param) => ({ value: next[param.value]!, source: param.source })),
-    ops: func.ops.map((op) =>
-      makeOp(
-        op.kind,
-        op.operands.map((id) => (id === null ? null : next[id]!)),
-        op.results.map((id) => next[id]!),
-        op.attrs as OpAttrs[OpKind],
-        op,
-      ),
-    ),
-    results: func.results.map((result) => ({ value: next[result.value]!, sink: result.sink })),
-    values,
+    params: changed
+      ? func.params.map((param) => ({ value: next[param.value]!, source: param.source }))
+      : func.params,
+    ops,
+    results: func.results.map((result) => ({ value: read(result.value), sink: result.sink })),
+    values: values.length === func.values.length && !changed ? func.values : values,
   }
 }
 

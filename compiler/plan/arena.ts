@@ -19,6 +19,13 @@ export interface Placement {
 
 export const alignment = 256
 
+/** 0, 1, ... */
+export function indices(count: number): Int32Array {
+  const all = new Int32Array(count)
+  for (let i = 0; i < count; i++) all[i] = i
+  return all
+}
+
 export function aligned(bytes: number): number {
   return Math.ceil(bytes / alignment) * alignment
 }
@@ -82,7 +89,7 @@ function* orders(buffers: readonly Buffer[], peak: number): Generator<Int32Array
   const largest: Compare = (a, b) => b.bytes - a.bytes || length(b) - length(a)
   const longest: Compare = (a, b) => length(b) - length(a) || b.bytes - a.bytes
   const sorted = (compare: Compare) =>
-    Int32Array.from(buffers.keys()).sort((a, b) => compare(buffers[a]!, buffers[b]!) || a - b)
+    indices(buffers.length).sort((a, b) => compare(buffers[a]!, buffers[b]!) || a - b)
   yield sorted(largest)
   // What is alive at the peak fills it without a hole, longest lives lowest; the rest finds room around it.
   yield sorted((a, b) => aside(a) - aside(b) || (aside(a) === 0 ? longest : largest)(a, b))
@@ -96,7 +103,7 @@ function placeInOrder(buffers: readonly Buffer[], order: Int32Array, limitBytes:
   const ends = Int32Array.from(buffers, (buffer) => buffer.end)
   const sizes = Float64Array.from(buffers, (buffer) => aligned(buffer.bytes))
   const arena = new Array<number>(count).fill(0)
-  const offset = new Array<number>(count).fill(0)
+  const offset = new Float64Array(count)
   // Per arena: the buffers placed there, by offset.
   const placed: { by: Int32Array; length: number; bytes: number }[] = []
   for (const i of order) {
@@ -117,14 +124,14 @@ function placeInOrder(buffers: readonly Buffer[], order: Int32Array, limitBytes:
       break
     }
   }
-  return { arena, offset, arenas: placed.map((here) => here.bytes) }
+  return { arena, offset: Array.from(offset), arenas: placed.map((here) => here.bytes) }
 }
 
 /** The lowest offset at which a buffer fits between those alive with it. */
 function lowestGap(
   by: Int32Array,
   length: number,
-  offset: readonly number[],
+  offset: Float64Array,
   sizes: Float64Array,
   starts: Int32Array,
   ends: Int32Array,
@@ -145,7 +152,7 @@ function lowestGap(
   return free
 }
 
-function insertByOffset(by: Int32Array, length: number, offset: readonly number[], i: number): void {
+function insertByOffset(by: Int32Array, length: number, offset: Float64Array, i: number): void {
   const at = offset[i]!
   let low = 0
   let high = length

@@ -73,10 +73,18 @@ export interface LayerRates {
 /** One phase as the compiler made it. */
 export interface PlannedPhase {
   readonly phase: Phase
-  /** B, of a micro-batch. */
-  readonly images: number
   readonly module: Module
   readonly plan: Plan
+  readonly figures: PhaseFigures
+}
+
+/** What planning a phase tells of its cost. Phases that `figuresForm` calls alike have the same. */
+export interface PhaseFigures {
+  /** B, of a micro-batch. */
+  readonly images: number
+  readonly microSteps: number
+  readonly state: Module['state']
+  readonly memory: Memory
   /** Of one micro-batch. */
   readonly modelFlops: ModelFlops
   /** Of one step of one rank: all programs, each as often as it runs. */
@@ -87,10 +95,16 @@ export interface PlannedPhase {
   readonly subsetRates: readonly number[]
 }
 
-/** `trainingImages`: null where the data is not at hand. */
+/** The memory of a phase on one rank of an experiment. */
+export function phaseMemory({ hardware }: ResolvedExperiment, plan: Plan): Memory {
+  const share = hardware.shard === 'fsdp' ? 1 / hardware.ranks : 1
+  return planMemory(plan, (name) => (name.startsWith('center.') ? 1 : share))
+}
+
+/** `phases`: those of the experiment, in order. `trainingImages`: null where the data is not at hand. */
 export function variantCost(
   experiment: ResolvedExperiment,
-  phases: readonly PlannedPhase[],
+  phases: readonly PhaseFigures[],
   trainingImages: number | null,
 ): VariantCost {
   const [first] = phases
@@ -100,9 +114,9 @@ export function variantCost(
     epoch: experiment.schedule.epoch,
     passSteps: trainingImages === null ? null : Math.ceil(trainingImages / batch),
   }
-  const costs = phases.map((planned, i) => phaseCost(experiment, planned, i, clock, trainingImages))
+  const costs = phases.map((figures, i) => phaseCost(experiment, figures, i, clock, trainingImages))
   return {
-    parameters: parameterCounts(experiment, first.module),
+    parameters: parameterCounts(experiment, first.state),
     tokensPerImage: (costs[0] as PhaseCost).tokensPerImage,
     phases: costs,
   }
@@ -110,26 +124,25 @@ export function variantCost(
 
 function phaseCost(
   experiment: ResolvedExperiment,
-  planned: PlannedPhase,
+  figures: PhaseFigures,
   index: number,
   clock: StepClock,
   trainingImages: number | null,
 ): PhaseCost {
-  const { phase, images, module, plan, groups } = planned
+  const { images, microSteps, state, memory, groups } = figures
+  const phase = experiment.schedule.phases[index] as Phase
   const { hardware, schedule, optimizer, optimize, backbone } = experiment
   const { ranks } = hardware
   const steps = timeInSteps(phase.length, clock)
   const imagesSeen = steps === null ? null : steps * schedule.batch
-  const share = hardware.shard === 'fsdp' ? 1 / ranks : 1
-  const memory = planMemory(plan, (name) => (name.startsWith('center.') ? 1 : share))
-  const count = (role: string) => elementsOf(module, (name) => name.startsWith(`${role}.`))
+  const count = (role: string) => elementsOf(state, (name) => name.startsWith(`${role}.`))
   const exchanged = communication({
     ranks,
     shard: hardware.shard,
     precision: optimize.precision,
     studentParameters: count('student'),
     teacherParameters: count('teacher'),
-    microSteps: module.microSteps,
+    microSteps,
     targets: Object.values(experiment.loss).flatMap((loss) =>
       loss.type === 'koleo' || loss.weight === 0
         ? []
@@ -154,20 +167,20 @@ function phaseCost(
     epochs: imagesSeen === null || trainingImages === null ? null : imagesSeen / trainingImages,
     imagesSeen,
     tokensPerImage: groups.reduce((sum, g) => sum + g.count * g.length, 0) / images,
-    modelFlopsPerImage: totalFlops(planned.modelFlops) / images,
-    modelFlops: perImage(planned.modelFlops, images),
-    executedFlopsPerStep: planned.executedFlops * ranks,
-    maskedRows: planned.maskedRows,
+    modelFlopsPerImage: totalFlops(figures.modelFlops) / images,
+    modelFlops: perImage(figures.modelFlops, images),
+    executedFlopsPerStep: figures.executedFlops * ranks,
+    maskedRows: figures.maskedRows,
     ranks,
-    imagesPerRank: images * module.microSteps,
-    microSteps: module.microSteps,
+    imagesPerRank: images * microSteps,
+    microSteps,
     perRank: {
       peakBytes: memory.arenaBytes + memory.stateBytes,
       stateBytes: memory.stateBytes,
       collectiveBytesPerStep: exchanged.bytesPerStep,
       keptSamples: groups.map((g) => ({
         group: g.name,
-        kept: keptOf(g.count, planned.subsetRates),
+        kept: keptOf(g.count, figures.subsetRates),
         of: g.count,
       })),
     },
@@ -203,13 +216,13 @@ function prototypesOf(experiment: ResolvedExperiment, name: string): number {
   return head.type === 'tied' ? prototypesOf(experiment, head.to) : head.prototypes
 }
 
-function parameterCounts(experiment: ResolvedExperiment, module: Module): VariantCost['parameters'] {
-  const backbone = elementsOf(module, (name) => name.startsWith('student.backbone.'))
+function parameterCounts(experiment: ResolvedExperiment, state: Module['state']): VariantCost['parameters'] {
+  const backbone = elementsOf(state, (name) => name.startsWith('student.backbone.'))
   const byHead: Record<string, number> = {}
-  for (const { name } of module.state) {
+  for (const { name } of state) {
     const part = /^student\.(\w+_head)\./.exec(name)?.[1]
     if (part !== undefined && byHead[part] === undefined)
-      byHead[part] = elementsOf(module, (other) => other.startsWith(`student.${part}.`))
+      byHead[part] = elementsOf(state, (other) => other.startsWith(`student.${part}.`))
   }
   const heads = Object.values(byHead).reduce((sum, n) => sum + n, 0)
   return {
@@ -218,12 +231,12 @@ function parameterCounts(experiment: ResolvedExperiment, module: Module): Varian
     total: backbone + heads,
     byHead,
     frozenTeacher:
-      experiment.teacher.type === 'frozen' ? elementsOf(module, (name) => name.startsWith('teacher.')) : null,
+      experiment.teacher.type === 'frozen' ? elementsOf(state, (name) => name.startsWith('teacher.')) : null,
   }
 }
 
-function elementsOf(module: Module, wanted: (name: string) => boolean): number {
-  return module.state.reduce(
+function elementsOf(state: Module['state'], wanted: (name: string) => boolean): number {
+  return state.reduce(
     (sum, { name, type }) => (wanted(name) ? sum + type.shape.reduce((n, size) => n * size, 1) : sum),
     0,
   )

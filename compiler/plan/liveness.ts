@@ -1,3 +1,5 @@
+import { indices } from './arena.js'
+
 /**
  * When each tensor of a plan holds its value, and which tensors share one buffer because a step computes in place.
  * Steps are numbered through all programs in order. Both ends of an interval are included: a step's operands and
@@ -52,7 +54,7 @@ export function liveness(steps: readonly TimedStep[], tensors: readonly TimedTen
     if (tensor.toEnd) end[id] = steps.length - 1
   })
 
-  const buffer = Int32Array.from(tensors.keys())
+  const buffer = indices(tensors.length)
   steps.forEach((step, i) => {
     if (step.inPlace.length === 0) return
     const taken: number[] = []

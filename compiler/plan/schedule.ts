@@ -1,5 +1,6 @@
 import { tensorBytes } from '../ir/bytes.js'
 import type { AnyOp, Func, ValueId } from '../ir/types.js'
+import { indices } from './arena.js'
 
 /**
  * An order of a function's ops with a small peak. The program order is the starting point: it already reads teacher,
@@ -59,7 +60,7 @@ function lastReaders(func: Func, ops: readonly AnyOp[]): Int32Array {
 function late(func: Func, ops: readonly AnyOp[], bytes: Float64Array): AnyOp[] {
   const last = lastReaders(func, ops)
   const firstReader = new Int32Array(func.values.length).fill(ops.length)
-  const key = Int32Array.from(ops.keys())
+  const key = indices(ops.length)
   for (let i = ops.length - 1; i >= 0; i--) {
     const op = ops[i]!
     let first = ops.length
@@ -85,7 +86,7 @@ function late(func: Func, ops: readonly AnyOp[], bytes: Float64Array): AnyOp[] {
 function early(func: Func, ops: readonly AnyOp[], bytes: Float64Array): AnyOp[] {
   const last = lastReaders(func, ops)
   const defined = new Int32Array(func.values.length).fill(-1)
-  const key = Int32Array.from(ops.keys())
+  const key = indices(ops.length)
   ops.forEach((op, i) => {
     let after = -1
     let freed = 0
@@ -104,6 +105,6 @@ function early(func: Func, ops: readonly AnyOp[], bytes: Float64Array): AnyOp[] 
 
 /** Ops that move to one place keep their order; a producer stands before its reader in the old order, so it does here. */
 function byKey(ops: readonly AnyOp[], key: Int32Array): AnyOp[] {
-  const order = Int32Array.from(ops.keys()).sort((a, b) => key[a]! - key[b]! || a - b)
+  const order = indices(ops.length).sort((a, b) => key[a]! - key[b]! || a - b)
   return Array.from(order, (i) => ops[i]!)
 }

@@ -1,4 +1,4 @@
-import { didYouMean } from '../../diagnostics/nearest.js'
+import { didYouMean, nearest } from '../../diagnostics/nearest.js'
 import type { Name } from '../../grammar/ast.js'
 import type { FieldDef } from '../../grammar/schema/vocabulary.js'
 import { applyOpen } from './apply-open.js'
@@ -12,11 +12,26 @@ import { reportNothing, unknownField } from './unknown.js'
 export function applyBody(root: Node, body: Body, report: Report): void {
   if (body.incomplete) root.incomplete = true
   for (const kind of body.mistaken) root.silenced.add(kind)
+  for (const path of body.mentioned) silence(root, path)
   for (const drop of body.drops) applyDrop(root, drop, body.layer, report)
   for (const open of body.opens) applyOpen(root, open, body.layer, report)
   const set: { node: Node; field: FieldDef; setting: Setting }[] = []
   for (const setting of body.sets) applySetting(root, setting, body.layer, set, report)
   for (const { node, field, setting } of set) checkExclusive(node, field, setting, set, report)
+}
+
+/** What a path alone may be about is not missed: a field, all blocks of a kind, all that is in a block. */
+function silence(root: Node, path: readonly Name[]): void {
+  const found = locate(root, path, true)
+  if (found.what === 'field') {
+    const { node, name } = found
+    node.silenced.add(name.text)
+    const known = [...node.block!.fields.keys(), ...node.kind.inside]
+    for (const meant of nearest(name.text, known).slice(0, 1)) node.silenced.add(meant)
+    return
+  }
+  root.silenced.add(path[0]!.text)
+  if (found.what === 'block' && found.node !== null) found.node.incomplete = true
 }
 
 function applySetting(

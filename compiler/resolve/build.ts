@@ -78,7 +78,8 @@ function missing(node: Node, field: FieldDef, { report, header, lost }: BuildSco
     report.errors++
     return POISON
   }
-  const at = placeOf(node) ?? header
+  const dropped = node.dropped.get(field.name)?.at ?? null
+  const at = dropped ?? placeOf(node) ?? header
   const key = `DINO0310 ${node.path}.${field.name} ${at === null ? '' : `${at.file}:${at.start}`}`
   report.giveOnce(
     key,
@@ -86,7 +87,7 @@ function missing(node: Node, field: FieldDef, { report, header, lost }: BuildSco
     at,
     { field: field.name, block: blockTitle(node) },
     {
-      label: `\`${field.name}\` is missing`,
+      label: dropped === null ? `\`${field.name}\` is missing` : 'dropped here, and there is no default',
       notes: [`${field.name}: ${field.description}`],
     },
   )

@@ -24,10 +24,14 @@ export interface Body {
   readonly drops: readonly Dropping[]
   /** Variants and grids, in the order written. */
   readonly variants: readonly Block[]
+  /** Paths of statements of which no more is known: what they name, and what is in there, is not missed. */
+  readonly mentioned: readonly (readonly Name[])[]
   /** Kinds that an unknown block resembles: what then seems to be missing may have been meant. */
   readonly mistaken: readonly string[]
   /** True where statements were lost to a fault: what seems missing may be among them. */
   readonly incomplete: boolean
+  /** Variants and grids that were lost to a fault, by name; '' for any whose name is lost too. */
+  readonly lostVariants: readonly string[]
 }
 export interface Open {
   readonly path: readonly string[]
@@ -62,15 +66,18 @@ export function readBody(
 ): Body {
   const placed: Placed[] = []
   const variants: Block[] = []
+  const mentioned: (readonly Name[])[] = []
   const mistaken: string[] = []
   let lost = incomplete
+  const lostVariants: string[] = []
 
   const walk = (body: readonly Statement[], container: KindDef, prefix: readonly Name[]) => {
     for (const statement of body) {
       if (statement.kind === 'block') openBlock(statement, container, prefix)
       else {
         const path = [...prefix, ...statement.path.names]
-        placed.push(placeEdit(statement, path))
+        if (isPathAlone(statement)) mentioned.push(path)
+        else placed.push(placeEdit(statement, path))
       }
     }
   }
@@ -81,19 +88,23 @@ export function readBody(
       for (const meant of nearest(block.keyword.text, container.inside).slice(0, 1)) mistaken.push(meant)
       return
     }
-    if (block.incomplete) lost = true
-    if (block.poisoned) {
-      lost = true
+    // What is lost of variants is no part of the experiment that they edit.
+    if (inside.form === 'edits') {
+      if (!block.poisoned && checkHeader(block, inside, report) !== null) variants.push(block)
+      else lostVariants.push(block.name?.text ?? '')
       return
     }
-    if (inside.form === 'edits') {
-      if (checkHeader(block, inside, report) !== null) variants.push(block)
-      else lost = true
+    if (block.incomplete || block.poisoned) {
+      if (inside.kind === 'ablation') lostVariants.push('')
+      else if (block.incomplete) lost = true
+    }
+    if (block.poisoned) {
+      mentioned.push([...prefix, block.keyword])
       return
     }
     const header = checkHeader(block, inside, report)
     if (header === null) {
-      lost = true
+      mentioned.push([...prefix, block.keyword])
       return
     }
     if (inside.kind === 'phase' && isFieldOf('schedule', header.name!.text)) {
@@ -126,9 +137,18 @@ export function readBody(
     sets: kept.filter((p) => p.what === 'set').map((p) => p.edit),
     drops: kept.filter((p) => p.what === 'drop').map((p) => p.edit),
     variants,
+    mentioned,
     mistaken,
     incomplete: lost,
+    lostVariants,
   }
+}
+
+/** `weight` without `= ...`, which the parser has reported: its bad value is the path itself. */
+function isPathAlone(statement: Assignment | Drop): boolean {
+  if (statement.kind !== 'assignment' || statement.value.kind !== 'bad') return false
+  const { start, end } = statement.value.span
+  return start === statement.path.span.start && end === statement.path.span.end
 }
 
 function placeEdit(statement: Assignment | Drop, path: readonly Name[]): Placed {

@@ -18,6 +18,8 @@ export interface Tree {
   readonly depth: number
   /** Where a chain of parents broke off: what seems missing may be there. */
   readonly broken: boolean
+  /** Whether a variant or grid of a name, its own or a parent's, may have been lost to a fault. */
+  readonly mayHaveLost: (variant: string) => boolean
   /** True where one of the bodies has a fault of its own. */
   readonly faulty: boolean
 }
@@ -82,7 +84,12 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
     if (!block.poisoned) checkHeader(block, kind, report)
     const body = readBody(block.body, kind, layer, block.incomplete, report)
     const inherited = new Map(base?.variants ?? [])
-    const kept = dropVariants(body, inherited, report)
+    const mayHaveLost = (name: string): boolean =>
+      broken ||
+      body.incomplete ||
+      body.lostVariants.some((lost) => lost === '' || lost === name) ||
+      base?.mayHaveLost(name) === true
+    const kept = dropVariants(body, inherited, mayHaveLost, report)
     checkInheritedEdits(kept, inherited, report)
     applyBody(root, kept, report)
     const variants = inherited
@@ -159,6 +166,7 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
       variants,
       depth: (base?.depth ?? 0) + 1,
       broken,
+      mayHaveLost,
       faulty: broken || base?.faulty === true || report.errors > before,
     }
   }
@@ -251,6 +259,7 @@ export function treeMaker(report: Report, textOf: (value: Value, file: string) =
     const below = tree.variants.get(name)
     if (below !== undefined && below.what === 'variant')
       return [{ ...below.body, layer: { ...below.body.layer, index: overLayer } }]
+    if (tree.mayHaveLost(name)) return null
     const known = [...tree.variants.values()].filter((v) => v.what === 'variant').map((v) => v.name)
     report.give(
       'DINO0210',
@@ -343,7 +352,12 @@ export function shortNames(paths: readonly (readonly string[])[]): string[] {
 }
 
 /** Takes `drop ablation` and `drop ablation.NAME` out of a body and applies them to the inherited variants. */
-function dropVariants(body: Body, inherited: Map<string, VariantSource>, report: Report): Body {
+function dropVariants(
+  body: Body,
+  inherited: Map<string, VariantSource>,
+  mayHaveLost: (name: string) => boolean,
+  report: Report,
+): Body {
   const rest = body.drops.filter((drop) => {
     const [first, second] = drop.path
     if (first?.text !== 'ablation') return true
@@ -360,6 +374,7 @@ function dropVariants(body: Body, inherited: Map<string, VariantSource>, report:
       body.variants.some((v) => v.name?.text === second!.text)
     )
       return second!.text === 'seeds' || second!.text === 'primary'
+    if (mayHaveLost(second!.text)) return false
     report.give(
       'DINO0211',
       drop.at,

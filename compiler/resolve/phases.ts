@@ -53,15 +53,17 @@ export function buildPhases(schedule: Node, defaults: PhaseDefaults, scope: Buil
         }
         const silenced =
           node.silenced.has(name) || node.incomplete || node.block === null || defaults.earlierLost
+        const dropped = node.dropped.get(name)?.at ?? null
+        const at = dropped ?? placeOf(node) ?? scope.header
         if (silenced) scope.report.errors++
         else
           scope.report.giveOnce(
-            `DINO0310 ${path} ${placeOf(node)?.file}:${placeOf(node)?.start}`,
+            `DINO0310 ${path} ${at?.file}:${at?.start}`,
             'DINO0310',
-            placeOf(node) ?? scope.header,
+            at,
             { field: name, block: `\`phase ${node.name}\`` },
             {
-              label: `\`${name}\` is missing`,
+              label: dropped === null ? `\`${name}\` is missing` : 'dropped here, and there is no default',
               notes: ['only phases after the first inherit a schedule'],
               help: [`write \`${name} = warmup(0 -> 1e-3 over 10 epochs) |> cosine(to: 1e-6)\``],
             },

@@ -1,5 +1,6 @@
 import type { Diagnostic, Span } from '../../diagnostics/diagnostic.js'
 import { didYouMean, listed } from '../../diagnostics/nearest.js'
+import type { Block } from '../../grammar/ast.js'
 import { applyBody } from './apply.js'
 import type { BuildScope, Origin } from './build.js'
 import { completeExperiment } from './complete.js'
@@ -120,7 +121,7 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
       const tree = trees.treeOf(definition)
       const plan = trees.plansOf(tree, definition.name).find((p) => p.name === variant)
       if (plan === undefined)
-        return tree.broken
+        return tree.mayHaveLost(variant.split('[')[0]!)
           ? { resolved: POISON }
           : { variants: trees.plansOf(tree, definition.name).map((p) => p.name) }
       const key = variant === 'full' ? definition.name : `${definition.name}.${variant}`
@@ -254,7 +255,7 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
     const plans = trees.plansOf(tree, definition.name)
     const chosen = only === null ? plans : plans.filter((p) => p.name === only)
     if (only !== null && chosen.length === 0) {
-      if (!tree.broken)
+      if (!tree.mayHaveLost(only.split('[')[0]!))
         report.give(
           'DINO0216',
           null,
@@ -272,9 +273,15 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
     const variants: ResolvedVariant[] = []
     const forms = new Map<string, string>()
     const aliases = new Map<VariantPlan['block'], { variant: string; same: string }[]>()
+    /** Grids with a point that does not fulfil their condition, and those with one that does or may. */
+    const [left, taken] = [new Set<Block>(), new Set<Block>()]
     for (const plan of chosen) {
       const id = `${definition.module.file}#${definition.name}.${plan.name} with settings`
-      const { resolved } = built(definition, tree, plan, id)
+      const { resolved, filtered } = built(definition, tree, plan, id)
+      if (plan.block?.where) {
+        if (filtered === true) left.add(plan.block)
+        else taken.add(plan.block)
+      }
       if (resolved === null) continue
       const form = wholeForm(resolved)
       const same = forms.get(form)
@@ -282,8 +289,16 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
       else aliases.set(plan.block, [...(aliases.get(plan.block) ?? []), { variant: plan.name, same }])
       variants.push({ resolved, aliasOf: same ?? null })
     }
-    // The points of a grid share their place: one note names them all.
-    for (const [block, [first, ...others]] of aliases)
+    if (only === null)
+      for (const { name, where } of [...left].filter((block) => !taken.has(block)))
+        report.give(
+          'DINO2001',
+          where!.span,
+          { path: `ablation.${name!.text}`, why: 'no point of the grid fulfils its condition' },
+          { label: 'never true' },
+        )
+    // Where statements were lost, variants may only look alike. The points of a grid share their place: one note.
+    for (const [block, [first, ...others]] of tree.root.incomplete ? [] : aliases)
       report.give('DINO2008', block?.headerSpan ?? tree.header, first!, {
         label: 'gives nothing new',
         notes: others.map(({ variant, same }) => `\`${variant}\` is the same as \`${same}\``),

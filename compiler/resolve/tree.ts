@@ -67,8 +67,8 @@ export function copyNode(node: Node): Node {
 }
 
 export function blockTitle(node: Node): string {
-  if (node.path === '') return `an experiment`
   const kind = node.kind.kind
+  if (node.path === '') return kind === 'experiment' ? 'an experiment' : `\`${kind} ${node.name}\``
   if (node.kind.form === 'typed') return `\`${kind} ${node.block?.type ?? ''}\``
   if (node.kind.typeIsName && node.block !== null && node.block.type !== node.name)
     return `\`${kind} ${node.name}: ${node.block.type}\``

@@ -22,7 +22,11 @@ vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
   written += String(text)
   return true
 })
-vi.spyOn(process.stderr, 'write').mockImplementation(() => true)
+let told = ''
+vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+  told += String(text)
+  return true
+})
 beforeEach(() => {
   process.chdir(mkdtempSync(join(tmpdir(), 'dinoc-diff-')))
   writeFileSync('a.dino', base())
@@ -136,6 +140,12 @@ describe('dinoc diff', () => {
     ])
     const [, small, large] = shown.find(([name]) => name === 'parameters')!
     expect(small!.split('.')[1]!.length).toBe(large!.split('.')[1]!.length)
+  })
+  it('warns once of what is said of both sides', async () => {
+    writeFileSync('w.dino', base('optimize.recompute = auto'))
+    told = ''
+    await call(defineDiff, 'w.dino#base.full', 'w.dino#base.no_koleo')
+    expect(told.match(/^warning\[DINO0890\]/gm)).toHaveLength(1)
   })
   it('names both where an experiment is compared with a variant of it', async () => {
     const [title, change] = (await call(defineDiff, 'a.dino#base', 'a.dino#base.no_koleo')).split('\n')

@@ -15,6 +15,13 @@ describe('extends', () => {
     expect(child.provenance['loss.koleo']).toMatchObject({ dropped: true, at: { startLine: 3 } })
     expect(child.provenance['backbone.layer_scale']).toMatchObject({ dropped: true })
   })
+  it('blames the drop of what must be set', () => {
+    const { diagnostics } = resolveText(small('drop schedule.pretrain.lr\ndrop schedule.pretrain.length'))
+    expect(diagnostics.map((d) => [d.code, d.primary!.span.file, d.primary!.span.startLine])).toEqual([
+      ['DINO0310', 'test.dino', 3],
+      ['DINO0310', 'test.dino', 4],
+    ])
+  })
   it('lets one of a group of exclusive fields remove the others that were inherited', () => {
     const sized = variantOf(small('backbone vit { size = small, patch = 8px }'))
     expect(sized.backbone).toMatchObject({ width: 384, depth: 12, heads: 6 })
@@ -195,6 +202,14 @@ describe('variants and grids', () => {
     expect(point.head.ibot).toEqual({ type: 'tied', to: 'dino' })
     expect(point.loss.koleo!.weight).toBe(0.2)
     expect(point.grid).toEqual({ name: 'g', point: { 'loss.koleo.weight': '0.2' } })
+  })
+  it('are nothing where no point fulfils the condition, which is told', () => {
+    const grid = 'grid g where loss.koleo.weight > 2 { loss.koleo.weight = [0.1, 0.2] }'
+    const { diagnostics, experiments } = resolveText(small(`ablation { ${grid} }`))
+    expect(diagnostics.map((d) => `${d.severity} ${d.code} ${d.message}`)).toEqual([
+      'warning DINO2001 `ablation.g` has no effect: no point of the grid fulfils its condition',
+    ])
+    expect(experiments[0]!.variants).toHaveLength(1)
   })
   it('are aliases where they equal an earlier one', () => {
     const { experiments } = grid(

@@ -1,4 +1,4 @@
-import { blame, each, marks, type Rule, whose } from './rule.js'
+import { blame, each, eachNamed, marks, type Rule, whose } from './rule.js'
 
 /** DINO0501: the heads of attention share the width evenly. */
 export const headsWidth: Rule = (context) => {
@@ -31,7 +31,7 @@ export const headsWidth: Rule = (context) => {
 /** DINO0521: an evaluation reads only blocks that there are. */
 export const evalBlocks: Rule = (context) => {
   const { depth } = context.e.backbone
-  each(Object.entries(context.e.eval), ([name, evaluation]) => {
+  eachNamed(context.e.eval, (name, evaluation) => {
     if (evaluation.type !== 'linear') return
     const most = Math.max(...(evaluation.blocks as readonly number[]))
     if (most <= depth) return

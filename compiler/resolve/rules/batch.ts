@@ -1,4 +1,4 @@
-import { blame, marks, type Rule, type RuleContext } from './rule.js'
+import { blame, eachNamed, marks, type Rule, type RuleContext } from './rule.js'
 
 const ranksPaths = ['hardware.ranks', 'hardware.nodes', 'hardware.gpus'] as const
 
@@ -136,12 +136,12 @@ export const batchGroups: Rule = (context) => {
 export const koleoImages: Rule = (context) => {
   const { batch, microBatch: micro } = context.e.schedule
   const { ranks, semantics } = context.e.hardware
-  for (const [name, loss] of Object.entries(context.e.loss)) {
-    if (loss.type !== 'koleo') continue
+  eachNamed(context.e.loss, (name, loss) => {
+    if (loss.type !== 'koleo') return
     const scope = loss.scope.type
     const whole = semantics === 'global' || scope !== 'rank'
     const images = whole ? (micro === null ? batch : micro * ranks) : (micro ?? Math.floor(batch / ranks))
-    if (images >= 2) continue
+    if (images >= 2) return
     const where = whole ? 'in the batch' : micro !== null ? 'in each micro-batch' : 'on each rank'
     const paths = micro !== null ? ['schedule.micro_batch'] : ['schedule.batch', ...(whole ? [] : ranksPaths)]
     const blamed = blame(context, [...paths, `loss.${name}`])
@@ -170,14 +170,14 @@ export const koleoImages: Rule = (context) => {
         ],
       },
     )
-  }
+  })
 }
 
 /** DINO0520: the batch divides into the sets that KoLeo looks at (a micro-batch: DINO0804). */
 export const koleoSets: Rule = (context) => {
   const { batch } = context.e.schedule
-  for (const [name, loss] of Object.entries(context.e.loss)) {
-    if (loss.type !== 'koleo' || loss.scope.type !== 'sets' || batch % loss.scope.images === 0) continue
+  eachNamed(context.e.loss, (name, loss) => {
+    if (loss.type !== 'koleo' || loss.scope.type !== 'sets' || batch % loss.scope.images === 0) return
     const { images } = loss.scope
     const blamed = blame(context, [`loss.${name}.scope`, 'schedule.batch'])
     context.report.give(
@@ -192,5 +192,5 @@ export const koleoSets: Rule = (context) => {
         help: [`use batch = ${around(batch, images)}, or other sets`],
       },
     )
-  }
+  })
 }

@@ -1,7 +1,7 @@
 import { didYouMean, listed } from '../../../diagnostics/nearest.js'
 import { kindNamed } from '../../../grammar/schema/vocabulary.js'
 import type { DataReference, ResolvedExperiment } from '../resolved.js'
-import { blame, each, marks, type Rule } from './rule.js'
+import { blame, eachNamed, marks, type Rule } from './rule.js'
 
 /** DINO0215, DINO0224, DINO0515: each primary metric is one that an evaluation gives. */
 export const primaryMetrics: Rule = (context) => {
@@ -94,8 +94,8 @@ export const keptFeatures: Rule = (context) => {
       },
     )
   }
-  each(Object.entries(e.eval), ([name, evaluation]) => check(`eval.${name}`, evaluation.of))
-  each(Object.entries(e.visualize), ([name, picture]) => check(`visualize.${name}`, picture.of))
+  eachNamed(e.eval, (name, evaluation) => check(`eval.${name}`, evaluation.of))
+  eachNamed(e.visualize, (name, picture) => check(`visualize.${name}`, picture.of))
 }
 
 /** DINO0526: what learns from labels gets a source that has them. */
@@ -106,7 +106,7 @@ export const labelledEvaluations: Rule = (context) => {
     depth: 'nyud',
     retrieval: 'revisited',
   }
-  each(Object.entries(e.eval), ([name, evaluation]) => {
+  eachNamed(e.eval, (name, evaluation) => {
     for (const [role, reference] of [
       ['train', evaluation.train],
       ['test', evaluation.test],
@@ -165,7 +165,7 @@ export const leaks: Rule = (context) => {
   const kept =
     train.kind === 'curation' && train.stage === null ? (e.curations[train.curation]?.keep ?? []) : [train]
   const training = kept.flatMap(sourcesOf)
-  each(Object.entries(e.eval), ([name, evaluation]) => {
+  eachNamed(e.eval, (name, evaluation) => {
     for (const { source, splits } of sourcesOf(evaluation.test)) {
       if (!training.some((t) => t.source === source && overlaps(t.splits, splits))) continue
       const blamed = blame(context, [`eval.${name}.test`, 'data.train'])
@@ -185,7 +185,7 @@ export const leaks: Rule = (context) => {
 
 /** DINO2017: an evaluation that finds each test image among those it learns from. */
 export const sameImages: Rule = (context) => {
-  each(Object.entries(context.e.eval), ([name, evaluation]) => {
+  eachNamed(context.e.eval, (name, evaluation) => {
     if (evaluation.train === null) return
     const learned = sourcesOf(evaluation.train)
     for (const { source, splits } of sourcesOf(evaluation.test)) {

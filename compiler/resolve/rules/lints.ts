@@ -3,7 +3,7 @@ import { rankDependentTerms } from '../identity.js'
 import { unlessPoisoned } from '../poison.js'
 import type { ResolvedExperiment } from '../resolved.js'
 import { countsHere } from './losses.js'
-import { blame, marks, type Rule, written } from './rule.js'
+import { blame, eachNamed, marks, type Rule, written } from './rule.js'
 
 interface Idle {
   readonly path: string
@@ -186,8 +186,8 @@ export const rankTerms: Rule = (context) => {
 export const globalKoleo: Rule = (context) => {
   const { e } = context
   if (e.hardware.semantics !== 'global') return
-  for (const [name, loss] of Object.entries(e.loss)) {
-    if (loss.type !== 'koleo' || loss.scope.type !== 'rank') continue
+  eachNamed(e.loss, (name, loss) => {
+    if (loss.type !== 'koleo' || loss.scope.type !== 'rank') return
     const blamed = blame(context, ['hardware.semantics', `loss.${name}.scope`])
     context.report.give(
       'DINO2013',
@@ -195,7 +195,7 @@ export const globalKoleo: Rule = (context) => {
       {},
       { help: [`write \`loss.${name}.scope = global\` or \`sets(16 img)\` to say so`] },
     )
-  }
+  })
 }
 
 /** DINO2014: the reference's nominal chances of blur, written where effective ones are meant. */

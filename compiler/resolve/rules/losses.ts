@@ -1,6 +1,6 @@
 import { didYouMean, listed } from '../../../diagnostics/nearest.js'
 import { isPoisoned, unlessPoisoned } from '../poison.js'
-import { blame, each, type Rule, type RuleContext, written } from './rule.js'
+import { blame, eachNamed, type Rule, type RuleContext, written } from './rule.js'
 
 /** DINO0311: something is minimised. */
 export const someLoss: Rule = (context) => {
@@ -28,7 +28,7 @@ export const someLoss: Rule = (context) => {
 /** DINO0208: a loss finds its head. */
 export const lossHead: Rule = (context) => {
   const { e, report } = context
-  each(Object.entries(e.loss), ([name, loss]) => {
+  eachNamed(e.loss, (name, loss) => {
     if (!('head' in loss) || Object.hasOwn(e.head, loss.head)) return
     if (context.lost('head')) {
       report.errors++

@@ -1,5 +1,5 @@
 import { trim, writeQuantity } from '../dyn.js'
-import { blame, each, labelsOf, marks, type Rule } from './rule.js'
+import { blame, each, eachNamed, labelsOf, marks, type Rule } from './rule.js'
 
 /** DINO0508: some block of patches fits into the grid of every phase. */
 export const maskFits: Rule = (context) => {
@@ -45,8 +45,8 @@ export const maskFits: Rule = (context) => {
 export const maskedPatches: Rule = (context) => {
   const { masking, loss } = context.e
   if (masking !== null || context.lost('masking')) return
-  for (const [name, term] of Object.entries(loss)) {
-    if (term.type !== 'ibot' || term.on !== 'masked_patches') continue
+  eachNamed(loss, (name, term) => {
+    if (term.type !== 'ibot' || term.on !== 'masked_patches') return
     const blamed = blame(context, ['masking', `loss.${name}.on`, `loss.${name}`])
     context.report.give(
       'DINO0509',
@@ -62,7 +62,7 @@ export const maskedPatches: Rule = (context) => {
         ],
       },
     )
-  }
+  })
 }
 
 /** DINO2009: without iBOT the student's crops stay masked, as in the reference. */

@@ -32,6 +32,14 @@ export function each<T>(items: Iterable<T>, check: (item: T) => void): void {
   for (const item of items) unlessPoisoned(() => check(item))
 }
 
+/** The same for blocks by name: one that is lost as a whole does not hide the others. */
+export function eachNamed<T>(
+  blocks: Readonly<Record<string, T>>,
+  check: (name: string, block: T) => void,
+): void {
+  each(Object.keys(blocks), (name) => check(name, blocks[name] as T))
+}
+
 export interface Blame {
   /** The path whose value is to blame, null where all are defaults. */
   readonly path: string | null
