@@ -3,10 +3,13 @@ import { basename, dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { renderReport } from '../compiler/codegen/report.js'
 import { diagnose } from '../diagnostics/catalogue.js'
-import { DiagnosticError } from '../diagnostics/diagnostic.js'
+import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
+import { damagedFiles } from '../runtime/damage.js'
 import { replaceFile } from '../runtime/durable.js'
+import { filesIn } from '../runtime/run-directory.js'
 import { exit } from './exit.js'
 import { addFormatOption, formatOption } from './options.js'
+import { reportDiagnostics } from './print.js'
 import { changesOf } from './report/changes.js'
 import { collectRuns } from './report/collect.js'
 import { reportModel } from './report/model.js'
@@ -17,6 +20,7 @@ export function define(command: Command): void {
     async (directories: readonly string[], options: { format?: string; json?: boolean }) => {
       for (const directory of directories) {
         const path = await writeReport(directory)
+        reportDiagnostics(await damageIn(dirname(path)), formatOption(options) === 'json' ? 'json' : 'human')
         const line =
           formatOption(options) === 'json'
             ? JSON.stringify({ formatVersion: 1, report: path })
@@ -49,6 +53,11 @@ export async function writeReport(given: string, order: readonly string[] = []):
   const path = join(directory, 'report.html')
   await replaceFile(path, renderReport(model))
   return path
+}
+
+async function damageIn(directory: string): Promise<Diagnostic[]> {
+  const runs = await collectRuns(directory)
+  return (await Promise.all(runs.map((run) => damagedFiles(filesIn(run.directory))))).flat()
 }
 
 /** `runs/quickstart/full/seed-0` belongs to `runs/quickstart`. */

@@ -78,16 +78,20 @@ export async function openLog(path: string, step: number): Promise<Log> {
   }
 }
 
-/** Whole lines; a torn last line is left out. */
+/** What a run wrote; a torn last line is left out, and what else is none of its lines (`damagedFiles` tells of those). */
 export async function readLog<L extends LogLine = MetricsLine>(path: string): Promise<L[]> {
-  const text = await fs.readFile(path, 'utf8').catch(() => '')
-  const lines: L[] = []
-  for (const line of text.split('\n')) {
-    const parsed = parseLine(line)
-    if (parsed === null) break
-    lines.push(parsed as L)
-  }
-  return lines
+  const { good } = splitLog(await fs.readFile(path, 'utf8').catch(() => ''))
+  return good.map(({ line }) => line as L)
+}
+
+/** The lines that a run wrote, and the number of others; a last line without its end is torn, not damaged. */
+export function splitLog(text: string): {
+  readonly good: readonly { readonly text: string; readonly line: LogLine }[]
+  readonly bad: number
+} {
+  const all = text.split('\n').map((part) => ({ text: part, line: parseLine(part) }))
+  const good = all.filter((part): part is { text: string; line: LogLine } => part.line !== null)
+  return { good, bad: all.slice(0, -1).filter(({ line }) => line === null).length }
 }
 
 function parseLine(text: string): LogLine | null {
@@ -101,15 +105,13 @@ function parseLine(text: string): LogLine | null {
 
 async function cutBack(path: string, step: number): Promise<void> {
   const text = await fs.readFile(path, 'utf8').catch(() => '')
-  let keep = 0
-  for (let at = 0; at < text.length; ) {
-    const end = text.indexOf('\n', at)
-    const line = end < 0 ? null : parseLine(text.slice(at, end))
-    if (line === null || line.step > step || (line.step === step && !isEvaluation(line))) break
-    at = end + 1
-    keep = at
-  }
-  if (keep < text.length) await fs.truncate(path, Buffer.byteLength(text.slice(0, keep)))
+  const kept = splitLog(text)
+    .good.filter(({ line }) => line.step < step || (line.step === step && isEvaluation(line)))
+    .map((part) => `${part.text}\n`)
+    .join('')
+  if (kept === text) return
+  if (text.startsWith(kept)) await fs.truncate(path, Buffer.byteLength(kept))
+  else await replaceFile(path, kept)
 }
 
 /**

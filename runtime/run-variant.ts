@@ -2,6 +2,7 @@ import type { RunSpec } from '../compiler/plan/run-spec.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
 import { type Checkpoint, compareCheckpoint, newestCheckpoint, restoreCheckpoint } from './checkpoint.js'
+import { damagedFiles } from './damage.js'
 import { replaceJson } from './durable.js'
 import { describeEnvironment } from './environment.js'
 import { type EvalFile, readEvalFile } from './eval/eval-file.js'
@@ -142,6 +143,7 @@ async function carryOn(
   const state = await device.state({ tensors: spec.state })
   const fromStep = checkpoint?.manifest.step ?? 0
   const events = unfinished ? silentEvents : await openEventFile(files.directory, fromStep)
+  for (const diagnostic of await damagedFiles(files)) settings.emit({ type: 'diagnostic', diagnostic })
   const { evalFile, fresh } = await openEvalFile(files, identity, evaluations, fromStep)
   const session: Session = {
     ...{ job, settings, files, identity, dataIdentity: data.identity, data, device, state, shapes, clock },
@@ -306,7 +308,8 @@ async function openEvalFile(
     const known = records[name]
     if (known?.identity !== prepared.identity) {
       records[name] = await emptyRecord(prepared)
-      fresh.add(name)
+      // What a log has of an evaluation whose results are lost is this run's all the same.
+      if (before !== null || !lines.some((line) => line.eval[name] !== undefined)) fresh.add(name)
       continue
     }
     const history = lines

@@ -8,7 +8,7 @@ import type { Environment } from '../../runtime/environment.js'
 import { type EvalFile, readEvalFile } from '../../runtime/eval/eval-file.js'
 import { type GalleryFile, readGallery } from '../../runtime/eval/gallery.js'
 import type { EvaluationLine, TrainingLine } from '../../runtime/events.js'
-import type { HealthLine } from '../../runtime/metrics-log.js'
+import { type HealthLine, readLog } from '../../runtime/metrics-log.js'
 import { filesIn, type RunRecord, readRecord } from '../../runtime/run-directory.js'
 
 /** What one run left behind, as far as it got. */
@@ -61,7 +61,7 @@ async function collectRun(directory: string): Promise<CollectedRun | null> {
     const found = (await readJson(join(directory, plan))) as Plan | null
     if (found !== null) plans[plan] = found
   }
-  const lines = (await jsonLines(files.metrics)) as (TrainingLine | EvaluationLine)[]
+  const lines = await readLog(files.metrics)
   return {
     variant: record.variant,
     seed: record.seed,
@@ -75,18 +75,6 @@ async function collectRun(directory: string): Promise<CollectedRun | null> {
     gallery: await readGallery(files.gallery),
     training: lines.filter((line): line is TrainingLine => 'loss' in line),
     evaluations: lines.filter((line): line is EvaluationLine => 'eval' in line),
-    health: (await jsonLines(files.health)) as CollectedRun['health'],
+    health: await readLog<HealthLine>(files.health),
   }
-}
-
-/** Lines of a log; a last line that a kill cut short is left out. */
-async function jsonLines(path: string): Promise<unknown[]> {
-  const text = await fs.readFile(path, 'utf8').catch(() => '')
-  return text.split('\n').flatMap((line) => {
-    try {
-      return line === '' ? [] : [JSON.parse(line) as unknown]
-    } catch {
-      return []
-    }
-  })
 }

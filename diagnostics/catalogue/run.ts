@@ -113,4 +113,9 @@ export const run = {
     'an earlier run of this identity was brought back',
     (a) => `a run of identity ${a.identity} was set aside earlier: brought back to ${a.directory}`,
   ),
+  DINO1053: entry<{ path: string; what: string }>(
+    'warning',
+    'a file of results is damaged',
+    (a) => `${a.path} is damaged: ${a.what}`,
+  ),
 } as const

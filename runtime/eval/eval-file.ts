@@ -48,5 +48,5 @@ export interface Measured {
 
 export async function readEvalFile(path: string): Promise<EvalFile | null> {
   const file = (await readJson(path)) as EvalFile | null
-  return file !== null && file.formatVersion === 1 ? file : null
+  return file?.formatVersion === 1 && typeof file.evaluations === 'object' ? file : null
 }
