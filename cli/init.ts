@@ -6,7 +6,7 @@ import { resolve } from '../compiler/resolve/resolve.js'
 import { DiagnosticError } from '../diagnostics/diagnostic.js'
 import { parse } from '../grammar/parser.js'
 import { format } from '../grammar/printer.js'
-import { findImages } from '../runtime/data/folder.js'
+import { closedFolder, findImages } from '../runtime/data/folder.js'
 import { exit } from './exit.js'
 import { surveyOf } from './plan/data-at-hand.js'
 import { UsageError } from './usage-error.js'
@@ -84,7 +84,7 @@ function experimentName(wanted: string, given: boolean): string {
 async function lookAt(folder: string): Promise<FolderFacts> {
   if (!existsSync(folder) || !statSync(folder).isDirectory())
     throw new UsageError(`${folder} is no folder`, ['dinoc init NAME --images FOLDER'])
-  const { names } = findImages(folder)
+  const names = imagesBelow(folder)
   if (names.length === 0)
     throw new UsageError(`${folder} holds no images`, ['images end in png, jpg, webp, gif, avif or tif'])
   const classes = new Set(names.map((name) => (name.includes('/') ? name.slice(0, name.indexOf('/')) : null)))
@@ -107,6 +107,18 @@ async function lookAt(folder: string): Promise<FolderFacts> {
     classes: classes.has(null) ? 0 : classes.size,
     side: sides[Math.floor(sides.length / 2)]!,
     transparent: looked.some((m) => m?.hasAlpha === true),
+  }
+}
+
+function imagesBelow(folder: string): readonly string[] {
+  try {
+    return findImages(folder).names
+  } catch (error) {
+    const closed = closedFolder(error)
+    if (closed === null) throw error
+    throw new UsageError(`${closed} may not be looked into: permission is missing`, [
+      `chmod -R u+rX ${folder}`,
+    ])
   }
 }
 

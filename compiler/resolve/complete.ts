@@ -2,7 +2,7 @@ import type { Span } from '../../diagnostics/diagnostic.js'
 import { didYouMean } from '../../diagnostics/nearest.js'
 import { camelCase } from '../../grammar/schema/types.js'
 import { kindNamed } from '../../grammar/schema/vocabulary.js'
-import { type BuildScope, buildFields, fieldScope, originOf } from './build.js'
+import { type BuildScope, buildFields, fieldScope, originOf, placeOf } from './build.js'
 import { coerce } from './coerce.js'
 import { evaluate } from './dyn.js'
 import { buildPhases } from './phases.js'
@@ -260,10 +260,11 @@ function buildBackbone(node: Node | null, scope: BuildScope): Fields {
       if (!silent && !node.incomplete && !scope.lost) {
         const chosen = parts.find((part) => origin(part)?.at !== null && origin(part)?.at !== undefined)
         const all = missing.length === 3
+        const place = placeOf(node) ?? scope.header
         scope.report.giveOnce(
-          `DINO0310 backbone ${node.at?.file}:${node.at?.start}`,
+          `DINO0310 backbone ${place?.file}:${place?.start}`,
           'DINO0310',
-          (chosen === undefined ? undefined : origin(chosen)?.at) ?? node.at,
+          (chosen === undefined ? undefined : origin(chosen)?.at) ?? place,
           { field: all ? 'size' : missing.join('`, `'), block: '`backbone vit`' },
           {
             label: all ? 'how large is it?' : `without ${missing.join(' and ')}`,

@@ -9,7 +9,7 @@ import { readTable } from './table.js'
 export function readFolder(context: SourceContext): FoundImages {
   const { spec } = context
   const root = spec.path!
-  const { names, folders } = readable(context, root)
+  const { names, folders } = imagesOf(context, root)
   if (spec.labels) {
     const table = readTable(context, spec.labels)
     const rowOf = (name: string) =>
@@ -36,21 +36,24 @@ export function readFolder(context: SourceContext): FoundImages {
   return { names, root, labels, groups: null, published: null, packed: null }
 }
 
-/** DINO1004 where a folder may not be looked into. */
-function readable(context: SourceContext, root: string): ReturnType<typeof findImages> {
+/** `findImages` of a source; DINO1004 where a folder may not be looked into. */
+export function imagesOf(context: SourceContext, root: string): ReturnType<typeof findImages> {
   try {
     return findImages(root)
   } catch (error) {
-    const { code, path } = error as NodeJS.ErrnoException
-    if (code !== 'EACCES' && code !== 'EPERM') throw error
-    throw sourceError(
-      context,
-      'path',
-      'DINO1004',
-      { source: context.name, path: path ?? root, reason: 'permission is missing' },
-      [`chmod -R u+rX ${root}`],
-    )
+    const path = closedFolder(error)
+    if (path === null) throw error
+    const reason = 'permission is missing'
+    throw sourceError(context, 'path', 'DINO1004', { source: context.name, path, reason }, [
+      `chmod -R u+rX ${root}`,
+    ])
   }
+}
+
+/** The folder that a failed `findImages` may not look into; null where it failed otherwise. */
+export function closedFolder(error: unknown): string | null {
+  const { code, path } = error as NodeJS.ErrnoException
+  return (code === 'EACCES' || code === 'EPERM') && path !== undefined ? path : null
 }
 
 /** `by` names a column of a label table: without a table there is none. */

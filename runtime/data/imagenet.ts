@@ -1,11 +1,11 @@
-import { findImages, refuseBy } from './folder.js'
+import { imagesOf, refuseBy } from './folder.js'
 import type { FoundImages, SourceContext } from './source.js'
 
 /** The folders of ImageNet's own download: `train/<class>/*.JPEG` and `val/<class>/*.JPEG`; splits as published. */
 export function readImagenet(context: SourceContext): FoundImages {
   refuseBy(context)
   const root = context.spec.path!
-  const names = findImages(root).names.filter((name) => /^(train|val|test)\//.test(name))
+  const names = imagesOf(context, root).names.filter((name) => /^(train|val|test)\//.test(name))
   const parts = names.map((name) => name.split('/'))
   return {
     names,
