@@ -82,7 +82,8 @@ function place(plan: Plan, state: InterpretState): readonly Data[] {
   const factor = plan.tensors.some((t) => t.dtype === 'bf16') ? 4 : 2
   // Arenas start as NaN, so that whatever is read before it is written shows.
   const arenas = plan.arenas.map(({ bytes }) => {
-    const arena = new ArrayBuffer(bytes * factor)
+    // Whole numbers of what fills them: an arena may end within a value of 64 bits.
+    const arena = new ArrayBuffer(Math.ceil((bytes * factor) / 8) * 8)
     new Float64Array(arena).fill(Number.NaN)
     return arena
   })

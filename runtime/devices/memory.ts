@@ -36,15 +36,6 @@ function placeFaults(plan: Plan): Diagnostic[] {
         fault: 'a plan of class tensor-ops has none',
       }),
     ]
-  const odd = plan.arenas.findIndex(({ bytes }) => !Number.isSafeInteger(bytes) || bytes < 0 || bytes % 4 !== 0)
-  if (odd >= 0)
-    return [
-      diagnose('DINO0825', null, {
-        plan: `plan ${plan.name}`,
-        name: `arena ${odd}`,
-        fault: `${plan.arenas[odd]!.bytes} bytes are no whole number of 32-bit values`,
-      }),
-    ]
   return plan.tensors.flatMap((t) => {
     if (t.place.kind !== 'arena') return []
     const { arena, offset } = t.place

@@ -27,6 +27,14 @@ describe('the oracle as a device', () => {
     }
   })
 
+  test('an arena may end within a value', async () => {
+    const { module, plan } = tinyPlan()
+    const arenas = plan.arenas.map(({ bytes }) => ({ bytes: bytes + 1 }))
+    const found = await onDevice(openInterpret({ border: 'f64' }), module, { ...plan, arenas })
+    for (const [name, data] of Object.entries(onModule(module)))
+      expect(distance(found[name] as Float64Array, data), name).toBe(0)
+  })
+
   test('refuses what does not fit', async () => {
     const { module, plan } = tinyPlan()
     const device = openInterpret()
