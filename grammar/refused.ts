@@ -34,7 +34,8 @@ export function whatWasFound({ error, tokens, extent, end, file }: Refused): Fou
   if (error.token.tokenType !== t.EndOfFile)
     for (at = extent.start; at < end && tokens[at] !== error.token; at++);
   const token = tokens[at]!
-  if (at < end) return { at, token, shown: t.showToken(token), span: tokenSpan(token, file), ended: false }
+  if (at < end && !isVirtual(token))
+    return { at, token, shown: t.showToken(token), span: tokenSpan(token, file), ended: false }
   const last = at > 0 ? tokenSpan(tokens[at - 1]!, file) : tokenSpan(token, file)
   if (token.tokenType === t.EndOfFile)
     return { at, token, shown: 'the end of the file', span: after(last), ended: true }
