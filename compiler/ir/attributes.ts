@@ -58,6 +58,8 @@ const pairing = check(
       (v.kind === 'each' && isCount(v.images) && isCount(v.crops))),
 )
 
+const shape = check('a shape', (v) => Array.isArray(v) && v.every(isCount))
+
 const none = {}
 const stored = { storage: maybe(oneOf('bf16')) }
 const eps = { eps: notNegative }
@@ -148,6 +150,13 @@ export const attributeChecks: {
   adamw_ema: adamw,
   update_center: { momentum: fraction },
   accumulate: none,
+  all_gather: { ranks: count, shapes: listOf(shape) },
+  reduce_scatter: { ranks: count, shape },
+  all_reduce: { ranks: count, how: oneOf('sum', 'mean', 'logsumexp'), weighted: flag },
+  sinkhorn_columns: none,
+  sinkhorn_rows: none,
+  square_sum: none,
+  sqrt: none,
 }
 
 /** The first attribute that is missing, unknown or wrong. */

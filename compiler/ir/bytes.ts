@@ -94,6 +94,13 @@ export const bytes: { readonly [K in KernelKind]: Rule<K> } = {
   adamw_ema: all,
   update_center: all,
   accumulate: all,
+  all_gather: all,
+  reduce_scatter: all,
+  all_reduce: all,
+  sinkhorn_columns: all,
+  sinkhorn_rows: all,
+  square_sum: all,
+  sqrt: all,
 }
 
 /** `bytes` for an op whose kind is only known at run time. */

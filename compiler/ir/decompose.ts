@@ -232,6 +232,13 @@ export const decompositions: { readonly [K in KernelKind]: Decomposition<K> | nu
   },
   update_center: null,
   accumulate: null,
+  all_gather: null,
+  reduce_scatter: null,
+  all_reduce: null,
+  sinkhorn_columns: null,
+  sinkhorn_rows: null,
+  square_sum: null,
+  sqrt: null,
 }
 
 /** `decompositions` for an op whose kind is only known at run time. */

@@ -148,6 +148,19 @@ export const flops: { readonly [K in KernelKind]: Rule<K> } = {
   adamw_ema: perElement(19),
   update_center: perElement(3),
   accumulate: perElement(1),
+  all_gather: free,
+  reduce_scatter: (operands, { ranks }) => ({
+    products: 0,
+    other: operands.reduce((n, x) => n + size(x), 0) * ((ranks - 1) / ranks),
+  }),
+  all_reduce: (operands, { ranks }) => ({
+    products: 0,
+    other: operands.reduce((n, x) => n + size(x), 0) * (ranks - 1),
+  }),
+  sinkhorn_columns: perElement(3),
+  sinkhorn_rows: perElement(3),
+  square_sum: (operands) => ({ products: 0, other: operands.reduce((n, g) => n + 2 * size(g), 0) }),
+  sqrt: perElement(1),
 }
 
 /** `flops` for an op whose kind is only known at run time. */

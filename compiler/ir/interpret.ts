@@ -7,6 +7,8 @@ import * as attention from './kernels/attention.js'
 import * as losses from './kernels/losses.js'
 import * as norms from './kernels/norms.js'
 import * as products from './kernels/products.js'
+import type { Collective } from './kernels/ranks.js'
+import * as ranks from './kernels/ranks.js'
 import * as residual from './kernels/residual.js'
 import * as tokens from './kernels/tokens.js'
 import * as update from './kernels/update.js'
@@ -14,10 +16,13 @@ import { elements, showType } from './operands.js'
 import { roundToBf16 } from './precision.js'
 import type {
   AnyOp,
+  CollectiveKind,
   Func,
   KernelKind,
+  LocalKind,
   Module,
   OpAttrs,
+  OpKind,
   ParamSource,
   TensorType,
   Value,
@@ -30,7 +35,7 @@ export type { Data } from './kernels/args.js'
  * The oracle: every kernel in plain float64, by the definitions in types.ts. Passes and devices are right where they
  * agree with it. What is stored as bf16 is rounded to it.
  */
-export const kernels: { readonly [K in KernelKind]: Kernel<K> } = {
+export const kernels: { readonly [K in LocalKind]: Kernel<K> } = {
   patchify: tokens.patchify,
   replace_masked: tokens.replaceMasked,
   replace_masked_grad: tokens.replaceMaskedGrad,
@@ -97,7 +102,16 @@ export const kernels: { readonly [K in KernelKind]: Kernel<K> } = {
   adamw_ema: update.adamwEma,
   update_center: update.updateCenter,
   accumulate: update.accumulate,
+  sinkhorn_columns: losses.sinkhornColumns,
+  sinkhorn_rows: losses.sinkhornRows,
+  square_sum: update.squareSum,
+  sqrt: update.sqrt,
 }
+
+/** Of all ranks' operands, in the order of ranks -> each rank's results. */
+export const collectives: { readonly [K in CollectiveKind]: Collective<K> } = ranks.collectives
+
+export const isCollective = (kind: OpKind): kind is CollectiveKind => Object.hasOwn(collectives, kind)
 
 /** Runs one kernel whose kind is only known at run time. Results are new arrays, or an operand itself. */
 export function runKernel(
@@ -107,8 +121,30 @@ export function runKernel(
   attrs: OpAttrs[KernelKind],
   resultTypes: readonly TensorType[],
 ): readonly Data[] {
-  const results = (kernels[kind] as Kernel<KernelKind>)(args(operands, operandTypes, resultTypes), attrs)
+  if (isCollective(kind)) {
+    const ranked = attrs as OpAttrs[CollectiveKind]
+    return runCollective(kind, [operands as readonly Data[]], ranked, resultTypes)[0]!
+  }
+  const results = (kernels[kind] as Kernel<LocalKind>)(args(operands, operandTypes, resultTypes), attrs)
   return results.map((data, i) => (resultTypes[i]?.dtype === 'bf16' ? data.map(roundToBf16) : data))
+}
+
+/** The same of a collective, for all ranks at once; a single rank's is refused where the op wants more. */
+export function runCollective(
+  kind: CollectiveKind,
+  operands: readonly (readonly Data[])[],
+  attrs: OpAttrs[CollectiveKind],
+  resultTypes: readonly TensorType[],
+): readonly (readonly Data[])[] {
+  if (operands.length !== attrs.ranks)
+    throw new DiagnosticError([
+      diagnose('DINO0614', null, {
+        name: kind,
+        expected: `operands of ${attrs.ranks} ranks`,
+        found: String(operands.length),
+      }),
+    ])
+  return (collectives[kind] as Collective<CollectiveKind>)(operands, attrs, resultTypes)
 }
 
 function missing(name: string, expected: string, found: string): never {

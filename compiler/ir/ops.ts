@@ -81,6 +81,13 @@ export const operandNames: { readonly [K in OpKind]: readonly string[] } = {
   adamw_ema: ['p', 'g', 'm', 'v', 't', 'lr', 'wd', 'step', 'momentum', 'clip?', 'finite'],
   update_center: ['center', 'mean', 'finite', 'rows?'],
   accumulate: ['acc', 'x', 'first'],
+  all_gather: ['x'],
+  reduce_scatter: ['...x'],
+  all_reduce: ['...x'],
+  sinkhorn_columns: ['z', 'u?', 'temp', 'rows?'],
+  sinkhorn_rows: ['z', 'v', 'temp', 'rows?'],
+  square_sum: ['...x'],
+  sqrt: ['x'],
 }
 
 /** Kinds that a plan never holds. */
@@ -161,6 +168,13 @@ export const locality: { readonly [K in OpKind]: Locality } = {
   adamw_ema: 'none',
   update_center: 'none',
   accumulate: 'none',
+  all_gather: 'none',
+  reduce_scatter: 'none',
+  all_reduce: 'none',
+  sinkhorn_columns: 'none',
+  sinkhorn_rows: 'none',
+  square_sum: 'none',
+  sqrt: 'none',
 }
 
 /**
@@ -237,6 +251,7 @@ export const inPlace: { readonly [K in OpKind]?: readonly (readonly [number, num
   ],
   update_center: [[0, 0]],
   accumulate: [[0, 0]],
+  sqrt: [[0, 0]],
 }
 
 /**
@@ -262,6 +277,8 @@ export const reductions: {
   koleo: { over: [0], rows: null },
   koleo_grad: { over: [1], rows: null },
   norm: { over: [0], rows: null },
+  sinkhorn_columns: { over: [0], rows: 3 },
+  square_sum: { over: [0], rows: null },
 }
 
 /**
@@ -293,7 +310,7 @@ export type ShapeRule<K extends OpKind> = (
 ) => readonly TensorType[]
 
 /** Kinds whose operands are of any dtype. */
-const anyDtype: ReadonlySet<OpKind> = new Set(['call', 'residual', 'grad', 'cast'])
+const anyDtype: ReadonlySet<OpKind> = new Set(['call', 'residual', 'grad', 'cast', 'all_gather'])
 
 /** Operand count, attributes, bf16 only where the op takes it, then the op's own rule. */
 function shapeRule<K extends OpKind>(kind: K): ShapeRule<K> {

@@ -1,5 +1,5 @@
 import type { Operands } from './operands.js'
-import { groupRows, like, sameGroups, sequences, tensor, tensorType } from './operands.js'
+import { elements, groupRows, like, sameGroups, sequences, tensor, tensorType } from './operands.js'
 import type { CrossEntropy, OpAttrs, OpKind, PosInterpolation, TensorType } from './types.js'
 
 /** Types of the results from operands already known to be of the right number, and attributes known to be valid. */
@@ -43,6 +43,8 @@ function widthOfQkv(o: Operands, i: number, heads: number): number {
   if (!Number.isInteger(d / heads)) o.badAttribute('heads', `a divisor of ${qkv.shape[1]} / 3`, heads)
   return d
 }
+
+const size = (shape: readonly number[]) => shape.reduce((n, d) => n * d, 1)
 
 function checkGroups(o: Operands, attribute: string, segments: TensorType['segments'], rows: number) {
   if (segments && groupRows(segments) !== rows)
@@ -557,4 +559,45 @@ export const rules: { readonly [K in OpKind]: Rule<K> } = {
     o.scalar(2)
     return [x]
   },
+
+  all_gather: (o, { ranks, shapes }) => {
+    const x = o.any(0)
+    const total = shapes.reduce((n, shape) => n + size(shape), 0)
+    if (Math.ceil(total / ranks) !== elements(x))
+      o.badAttribute('shapes', `shapes that ${ranks} times ${elements(x)} values fill`, shapes)
+    return shapes.map((shape) => tensorType(x.dtype, shape))
+  },
+  reduce_scatter: (o, { ranks, shape }) => {
+    const first = o.float(0)
+    for (let i = 1; i < o.count; i++) o.float(i)
+    const total = o.all.reduce((n, x) => n + (x ? elements(x) : 0), 0)
+    if (Math.ceil(total / ranks) !== size(shape))
+      o.badAttribute('shape', `${Math.ceil(total / ranks)} values, a part of ${total}`, shape)
+    return [tensorType(first.dtype, shape)]
+  },
+  all_reduce: (o, { how, weighted }) => {
+    const values = o.all.slice(0, weighted ? -1 : undefined)
+    if (weighted) o.int(o.count - 1)
+    if (weighted && how !== 'mean') o.badAttribute('weighted', 'false unless a mean is taken', weighted)
+    return values.map((_, i) => (how === 'sum' ? o.any(i) : o.float(i)))
+  },
+  sinkhorn_columns: (o) => {
+    o.float(0, 'R', 'K')
+    o.optionalFloat(1, 'R')
+    o.scalar(2)
+    o.optionalInt(3)
+    return [tensor('f32', o.dim('K'))]
+  },
+  sinkhorn_rows: (o) => {
+    const z = o.float(0, 'R', 'K')
+    o.float(1, 'K')
+    o.scalar(2)
+    o.optionalInt(3)
+    return [tensorType('f32', [o.dim('R')], undefined, z.rows)]
+  },
+  square_sum: (o) => {
+    for (let i = 0; i < o.count; i++) o.float(i)
+    return [scalarF32]
+  },
+  sqrt: (o) => [o.float(0)],
 }

@@ -452,6 +452,38 @@ export interface OpAttrs {
   update_center: { readonly momentum: number }
   /** (acc, x, first []) -> first = 1 ? x : acc + x; a selection: acc may hold anything when first is 1. i32 also. */
   accumulate: Record<never, never>
+
+  // --- ranks: all run the same plan, each on its own images and its own part of the state ------------------------
+  /**
+   * (x) -> tensors of `shapes`: the concatenation over ranks of x, flattened, cut in order; what is left over is padding.
+   */
+  all_gather: Ranked & { readonly shapes: readonly (readonly number[])[] }
+  /**
+   * (x1, ..., xn) -> [shape]: this rank's part of the sum over ranks of x1 ... xn, flattened and concatenated, with
+   * zeros up to ranks * shape. Sums go by rank from 0, as in all_reduce, so every rank has the same bits.
+   */
+  reduce_scatter: Ranked & { readonly shape: readonly number[] }
+  /**
+   * (x1, ..., xn) -> the same shapes, element by element over ranks: `sum` (i32 also), `mean`, `logsumexp`. With
+   * `weighted` the last operand is this rank's weight, i32 [], and no result: mean = sum w x / max(1, sum w).
+   */
+  all_reduce: Ranked & { readonly how: 'sum' | 'mean' | 'logsumexp'; readonly weighted: boolean }
+  /**
+   * Half an iteration of Sinkhorn-Knopp, between which ranks exchange: (z [R, K], u? [R], temp [], rows? i32 []) ->
+   * [K]: log of the sum over the (first `rows`) rows of exp(z / T + u); -Infinity where there are none. No u: zeros.
+   */
+  sinkhorn_columns: Record<never, never>
+  /** (z [R, K], v [K], temp [], rows? i32 []) -> u [R] = -log of the sum over k of exp(z / T + v); 0 beyond `rows`. */
+  sinkhorn_rows: Record<never, never>
+  /** (x1, ..., xn) -> [] the sum of the squares of all. */
+  square_sum: Record<never, never>
+  /** (x) -> square root, element by element. */
+  sqrt: Record<never, never>
+}
+
+/** Of a collective: how many ranks take part. */
+export interface Ranked {
+  readonly ranks: number
 }
 
 export interface PosInterpolation {
@@ -481,3 +513,6 @@ export type OpKind = keyof OpAttrs
 /** Ops that passes remove: a plan never holds them. */
 export type StructuralKind = 'call' | 'residual' | 'grad'
 export type KernelKind = Exclude<OpKind, StructuralKind>
+/** Ops that need every rank's operands; all others are one rank's own business. */
+export type CollectiveKind = 'all_gather' | 'reduce_scatter' | 'all_reduce'
+export type LocalKind = Exclude<KernelKind, CollectiveKind>

@@ -252,6 +252,15 @@ export const vjps = {
   adamw_ema: null,
   update_center: null,
   accumulate: null,
+
+  // Every rank's loss depends on what every rank gave: their gradients add up.
+  all_gather: (g) => [g.b.one('reduce_scatter', [only(g)], { ranks: g.attrs.ranks, shape: g.type(0).shape })],
+  reduce_scatter: null,
+  all_reduce: null,
+  sinkhorn_columns: null,
+  sinkhorn_rows: null,
+  square_sum: null,
+  sqrt: null,
 } satisfies { readonly [K in OpKind]: Vjp<K> | null }
 
 /** Kinds that a gradient passes through. */

@@ -356,6 +356,25 @@ export const cases: { readonly [K in KernelKind]: readonly Case<K>[] } = {
   ],
   weighted_sum: [{ attrs: { coefficients: [1, -2, 0.5] }, operands: [scalar(3), scalar(4), scalar(0.2)] }],
   norm: [{ attrs: {}, operands: [f(300, 131), f(7), f(3, 3)] }],
+  square_sum: [{ attrs: {}, operands: [f(300, 131), f(7), f(3, 3)] }],
+  sqrt: [{ attrs: {}, operands: [positive(41)] }],
+  sinkhorn_columns: [null, int(1), int(13)].map((rows, i) => ({
+    attrs: {},
+    operands: [f(23, 37), i === 0 ? null : f(23), scalar(0.3), rows],
+    floor: 1,
+  })),
+  sinkhorn_rows: [null, int(0), int(13)].map((rows) => ({
+    attrs: {},
+    operands: [f(23, 37), f(37), scalar(0.3), rows],
+    floor: 1,
+  })),
+  all_gather: [{ attrs: { ranks: 1, shapes: [[3, 7], [5]] }, operands: [f(26)] }],
+  reduce_scatter: [{ attrs: { ranks: 1, shape: [26] }, operands: [f(3, 7), f(5)] }],
+  all_reduce: [
+    { attrs: { ranks: 1, how: 'sum', weighted: false }, operands: [f(3, 7), f(5)] },
+    { attrs: { ranks: 1, how: 'mean', weighted: true }, operands: [f(3, 7), int(4)] },
+    { attrs: { ranks: 1, how: 'logsumexp', weighted: false }, operands: [f(3, 7)] },
+  ],
   finite: [
     { attrs: {}, operands: [scalar(3), scalar(0)] },
     { attrs: {}, operands: [scalar(3), scalar(Number.POSITIVE_INFINITY)] },

@@ -396,6 +396,34 @@ export const opCases: { readonly [K in KernelKind]: readonly [OpCase<K>, ...OpCa
   koleo_grad: [{ types: [s, f(6, 4), i(6)], attrs: koleo, values: { 2: [1, 2, 0, 4, 5, 3] }, wrt: [] }],
   weighted_sum: [{ types: [s, s, s], attrs: { coefficients: [1, -2, 0.5] }, wrt: [0, 1, 2] }],
   norm: [{ types: [f(4, 3), f(2)], attrs: {}, wrt: [] }],
+  square_sum: [{ types: [f(4, 3), f(2)], attrs: {}, wrt: [] }],
+  sqrt: [{ types: [f(4)], attrs: {}, values: { 0: [0, 1, 2, 3] }, wrt: [] }],
+  sinkhorn_columns: [
+    { types: [f(4, 5), null, s, null], attrs: {}, values: { 2: [0.3] }, wrt: [] },
+    {
+      name: 'rows',
+      types: [bounded(6, 5), f(6), s, i()],
+      attrs: {},
+      values: { 2: [0.3], 3: [4] },
+      wrt: [],
+    },
+  ],
+  sinkhorn_rows: [
+    { types: [f(4, 5), f(5), s, null], attrs: {}, values: { 2: [0.3] }, wrt: [] },
+    { name: 'rows', types: [bounded(6, 5), f(5), s, i()], attrs: {}, values: { 2: [0.3], 3: [4] }, wrt: [] },
+  ],
+  all_gather: [{ types: [f(6)], attrs: { ranks: 1, shapes: [[6]] }, wrt: [0] }],
+  reduce_scatter: [{ types: [f(2, 2), f(2)], attrs: { ranks: 1, shape: [6] }, wrt: [] }],
+  all_reduce: [
+    { types: [f(4), f(2)], attrs: { ranks: 1, how: 'sum', weighted: false }, wrt: [] },
+    {
+      name: 'weighted',
+      types: [f(4), i()],
+      attrs: { ranks: 1, how: 'mean', weighted: true },
+      values: { 1: [3] },
+      wrt: [],
+    },
+  ],
   finite: [{ types: [s, s], attrs: {}, wrt: [] }],
   clip_factor: [{ types: [s], attrs: { max: 0.1 }, values: { 0: [0.5] }, wrt: [] }],
   adamw: [

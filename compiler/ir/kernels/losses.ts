@@ -28,6 +28,32 @@ export const sinkhorn: Kernel<'sinkhorn'> = (x, { iterations }) => {
   return [u, v]
 }
 
+export const sinkhornColumns: Kernel<'sinkhorn_columns'> = (x) => {
+  const [bound, K] = [x.dim(0, 0), x.dim(0, 1)]
+  const rows = x.rows(3, bound)
+  const [z, u, temp] = [x.float(0), x.optionalFloat(1), x.scalar(2)]
+  const column = new Float64Array(rows)
+  return [
+    Float64Array.from({ length: K }, (_, k) => {
+      if (rows === 0) return Number.NEGATIVE_INFINITY
+      for (let b = 0; b < rows; b++) column[b] = (z[b * K + k] as number) / temp + (u?.[b] ?? 0)
+      return logSumExp(column)
+    }),
+  ]
+}
+
+export const sinkhornRows: Kernel<'sinkhorn_rows'> = (x) => {
+  const [bound, K] = [x.dim(0, 0), x.dim(0, 1)]
+  const [rows, temp] = [x.rows(3, bound), x.scalar(2)]
+  const u = new Float64Array(bound)
+  for (let b = 0; b < rows; b++)
+    u[b] = -rowLogSum(
+      row(x.float(0), b, K).map((z) => z / temp),
+      x.float(1),
+    )
+  return [u]
+}
+
 /** Log of the sum of exp(scores + v). */
 function rowLogSum(scores: Float64Array, v: Float64Array): number {
   return logSumExp(scores.map((s, k) => s + (v[k] as number)))

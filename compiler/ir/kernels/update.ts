@@ -6,6 +6,12 @@ export const norm: Kernel<'norm'> = (x) => [
   Float64Array.of(Math.sqrt(x.all.reduce((sum, g) => sum + dot(g as Float64Array, g as Float64Array), 0))),
 ]
 
+export const squareSum: Kernel<'square_sum'> = (x) => [
+  Float64Array.of(x.all.reduce((sum, g) => sum + dot(g as Float64Array, g as Float64Array), 0)),
+]
+
+export const sqrt: Kernel<'sqrt'> = (x) => [x.float(0).map(Math.sqrt)]
+
 export const finite: Kernel<'finite'> = (x) => [
   Float64Array.of(x.all.every((s) => Number.isFinite(s[0])) ? 1 : 0),
 ]

@@ -170,6 +170,13 @@ export const attributeEncoders: { readonly [K in KernelKind]: Encode<K> } = {
   adamw_ema: adamw,
   update_center: (a) => [a.momentum],
   accumulate: none,
+  all_gather: (a) => [a.ranks],
+  reduce_scatter: (a) => [a.ranks],
+  all_reduce: (a) => [a.ranks, ['sum', 'mean', 'logsumexp'].indexOf(a.how), flag(a.weighted)],
+  sinkhorn_columns: none,
+  sinkhorn_rows: none,
+  square_sum: none,
+  sqrt: none,
 }
 
 function encodeAttributes(step: Step, operands: readonly (PlanTensor | null)[]): readonly number[] {

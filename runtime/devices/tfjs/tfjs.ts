@@ -1,4 +1,4 @@
-import type { KernelKind } from '../../../compiler/ir/types.js'
+import type { KernelKind, LocalKind } from '../../../compiler/ir/types.js'
 import type { Plan, PlanTensor, Program, StateSpec, Step } from '../../../compiler/plan/plan.js'
 import { diagnose } from '../../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../../diagnostics/diagnostic.js'
@@ -161,7 +161,8 @@ class TfjsExecutable implements Executable {
   }
 
   private async execute(step: Step): Promise<void> {
-    const kernel = kernels[step.op as KernelKind] as Kernel<KernelKind>
+    // Collectives are not among what this device has: a plan that needs them was refused.
+    const kernel = kernels[step.op as LocalKind] as Kernel<KernelKind>
     const operands = new Set(step.operands.filter((id) => id >= 0).map((id) => this.value(id)))
     // A kernel may hand an operand on as it is; its copy has a life of its own.
     const results = this.backend.tf.tidy(() =>

@@ -53,6 +53,23 @@ export const sinkhorn: Kernel<'sinkhorn'> = (call, { iterations }) => {
   return [flat(tf, u), flat(tf, v)]
 }
 
+export const sinkhorn_columns: Kernel<'sinkhorn_columns'> = (call) => {
+  const { tf } = call
+  const [z, u, temp, rows] = [call.arg(0), call.maybe(1), call.arg(2), call.maybe(3)]
+  const logits = tf.div(z, temp)
+  const shifted = u === null ? logits : tf.add(logits, column(tf, u))
+  const mask = rowMask(call, z.shape[0]!, rows)
+  return [tf.logSumExp(mask === null ? shifted : tf.add(shifted, tf.mul(tf.sub(mask, 1), 1e30)), 0)]
+}
+
+export const sinkhorn_rows: Kernel<'sinkhorn_rows'> = (call) => {
+  const { tf } = call
+  const [z, v, temp, rows] = [call.arg(0), call.arg(1), call.arg(2), call.maybe(3)]
+  const u = tf.neg(tf.logSumExp(tf.add(tf.div(z, temp), row(tf, v)), 1))
+  const mask = rowMask(call, z.shape[0]!, rows)
+  return [mask === null ? u : tf.mul(u, flat(tf, mask))]
+}
+
 export const sharpen_center: Kernel<'sharpen_center'> = ({ tf, arg }) => {
   const [z, center, temp] = [arg(0), arg(1), arg(2)]
   const v = tf.neg(tf.div(center, temp))

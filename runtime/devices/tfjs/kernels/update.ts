@@ -2,10 +2,17 @@ import type { AdamW } from '../../../../compiler/ir/types.js'
 import type { Call, Kernel, Tensor } from '../call.js'
 import { anyRow } from '../math.js'
 
-export const norm: Kernel<'norm'> = (call) => {
+export const square_sum: Kernel<'square_sum'> = (call) => {
   const { tf } = call
   const squares = call.operandTypes.map((_, i) => tf.sum(tf.square(call.arg(i))))
-  return [tf.sqrt(squares.length === 1 ? squares[0]! : tf.addN(squares))]
+  return [squares.length === 1 ? squares[0]! : tf.addN(squares)]
+}
+
+export const sqrt: Kernel<'sqrt'> = ({ tf, arg }) => [tf.sqrt(arg(0))]
+
+export const norm: Kernel<'norm'> = (call) => {
+  const [squares] = square_sum(call, {})
+  return [call.tf.sqrt(squares!)]
 }
 
 export const finite: Kernel<'finite'> = (call) => {
