@@ -187,6 +187,7 @@ function planPhase(
       length: cropTokens(crop, experiment.backbone),
     })),
     maskedRows: 'masked_rows' in expected ? { expected: expected.masked_rows, bound: step.maskedRows } : null,
+    imageGroups: step.imageGroups,
     subsetRates: dropPath.form === 'subset' ? dropRates(experiment.backbone) : [],
   }
   return { phase, module, plan, figures }

@@ -82,7 +82,13 @@ export const attributeChecks: {
   readonly [K in OpKind]: { readonly [A in keyof OpAttrs[K]]-?: AttributeCheck }
 } = {
   call: { callee: text, data: index },
-  residual: { branch: text, rate: fraction, form: oneOf('subset', 'masked'), site: text },
+  residual: {
+    branch: text,
+    rate: fraction,
+    form: oneOf('subset', 'masked'),
+    site: text,
+    draws: maybe(count),
+  },
   grad: { seed: number, outputs: maybe(count) },
   patchify: { patch: count },
   replace_masked: none,

@@ -208,13 +208,15 @@ export interface OpAttrs {
   call: { readonly callee: string; readonly data: number }
   /**
    * (x, weights...) -> x + branch(x, weights...). `rate` is the stochastic depth of the site; `site` names it
-   * (`blocks.3.attn`). Expanded by pass 3.
+   * (`blocks.3.attn`). Kept sequences are drawn in each of `draws` equal parts of the images (absent: 1). Expanded by
+   * pass 3.
    */
   residual: {
     readonly branch: string
     readonly rate: number
     readonly form: 'subset' | 'masked'
     readonly site: string
+    readonly draws?: number
   }
   /**
    * (loss [], p1, ..., pn) -> gradients of the same shapes, of seed * loss. With `outputs` = k: (y1, ..., yk, dy1,

@@ -2,7 +2,7 @@ import type { FuncBuilder } from '../ir/builder.js'
 import type { ValueId } from '../ir/types.js'
 import { accumulated, type Entry } from './entry.js'
 import { f32, i32 } from './network.js'
-import type { ComparedObjective } from './step.js'
+import type { ComparedObjective, StepShape } from './step.js'
 import { maskedRows } from './views.js'
 
 /**
@@ -32,14 +32,30 @@ export function handOverCenter(entry: Entry, microSteps: number, target: Centere
     accumulated(entry, microSteps, `rows.${name}`, maskedRows(entry), 'sum', 'hand over')
 }
 
-export function moveCenter(entry: Entry, target: Centered, finite: ValueId): void {
+/** Over ranks the mean of their means, as the reference takes it; with `wholeBatch` that of all rows. */
+export function moveCenter(
+  entry: Entry,
+  { ranks, wholeBatch }: Pick<StepShape, 'ranks' | 'wholeBatch'>,
+  target: Centered,
+  finite: ValueId,
+): void {
   const { name, loss, prototypes, span } = target.objective
   if (loss.centering.type !== 'softmax') return
   entry.b.module = `loss.${name}`
   entry.b.span = span
   const center = entry.state(centerName(name), f32(prototypes))
-  const mean = entry.carried(`mean.${name}`, f32(prototypes))
-  const rows = loss.on === 'masked_patches' ? entry.carried(`rows.${name}`, i32()) : null
+  let mean = entry.carried(`mean.${name}`, f32(prototypes))
+  let rows = loss.on === 'masked_patches' ? entry.carried(`rows.${name}`, i32()) : null
+  if (ranks > 1) {
+    const weight = wholeBatch ? rows : null
+    mean = entry.b.op('all_reduce', weight === null ? [mean] : [mean, weight], {
+      ranks,
+      how: 'mean',
+      weighted: weight !== null,
+    })[0] as ValueId
+    if (rows !== null)
+      rows = entry.b.op('all_reduce', [rows], { ranks, how: 'sum', weighted: false })[0] as ValueId
+  }
   const moved = entry.b.one('update_center', [center, mean, finite, rows], {
     momentum: loss.centering.momentum,
   })

@@ -16,12 +16,38 @@ export function teacherTargets(
   centering: Centering,
   center: ValueId | null,
   rows: ValueId | null,
+  ranks = 1,
 ): ValueId {
   const [u, v] =
-    centering.type === 'sinkhorn'
-      ? b.op('sinkhorn', [z, temp, rows], { iterations: centering.iterations })
-      : b.op('sharpen_center', [z, center, temp], {})
+    centering.type === 'softmax'
+      ? b.op('sharpen_center', [z, center, temp], {})
+      : ranks > 1
+        ? balancedOverRanks(b, z, temp, rows, centering.iterations, ranks)
+        : b.op('sinkhorn', [z, temp, rows], { iterations: centering.iterations })
   return b.one('make_targets', [z, u, v, temp], {})
+}
+
+/**
+ * `sinkhorn` where every rank has some of the rows: its columns are summed over ranks in each iteration, its rows are
+ * each rank's own. The constants log K and log B of an iteration go into v and come out of u again: they are left out.
+ */
+function balancedOverRanks(
+  b: FuncBuilder,
+  z: ValueId,
+  temp: ValueId,
+  rows: ValueId | null,
+  iterations: number,
+  ranks: number,
+): readonly [ValueId, ValueId] {
+  let u: ValueId | null = null
+  let v: ValueId | null = null
+  for (let i = 0; i < Math.max(1, iterations); i++) {
+    const own: ValueId = b.one('sinkhorn_columns', [z, u, temp, rows], {})
+    const [all]: readonly ValueId[] = b.op('all_reduce', [own], { ranks, how: 'logsumexp', weighted: false })
+    v = b.one('scale', [all as ValueId], { factor: -1 })
+    u = b.one('sinkhorn_rows', [z, v, temp, rows], {})
+  }
+  return [u as ValueId, v as ValueId]
 }
 
 /** What the monitors read of a loss's targets: their entropy, and the mean target of each prototype [K]. */

@@ -41,7 +41,7 @@ export function lowerTargets(entry: Entry, step: StepShape, teacher: Views, proj
       b.module = `loss.${name}`
       const centered = loss.centering.type === 'softmax'
       const center = centered ? entry.state(centerName(name), f32(prototypes)) : null
-      const t = teacherTargets(b, z, temp, loss.centering, center, rows)
+      const t = teacherTargets(b, z, temp, loss.centering, center, rows, step.ranks)
       project.handOut(`targets.${name}`, t)
       return { objective, t, batchCenter: centered ? batchCenter(b, z, rows) : null }
     })
@@ -137,16 +137,29 @@ function lowerIbot(
   return { terms: [{ name, value }], stats }
 }
 
-/** On the student's class tokens before any head; each crop's images are neighbours of each other only. */
+/**
+ * On the student's class tokens before any head; each crop's images are neighbours of each other only. Over ranks every
+ * rank computes the same loss of all images, and the mean over ranks of its gradients is that of its own rows.
+ */
 function lowerKoleo(
   { b }: Entry,
   step: StepShape,
-  { name, loss, set }: KoleoObjective,
+  { name, loss, set, overRanks }: KoleoObjective,
   student: Views,
 ): Term {
   b.module = `loss.${name}`
-  const { images } = step
-  const x =
-    loss.crops === 'first' ? b.one('slice_rows', [student.cls], { start: 0, count: images }) : student.cls
-  return { name, value: koleo(b, x, set, loss.weight / images)[0] }
+  const { images, ranks } = step
+  const crop = (i: number) => b.one('slice_rows', [student.cls], { start: i * images, count: images })
+  const count = loss.crops === 'first' ? 1 : step.globalCrops
+  if (!overRanks) {
+    const x = count === 1 ? crop(0) : student.cls
+    return { name, value: koleo(b, x, set, loss.weight / images)[0] }
+  }
+  const width = b.type(student.cls).shape[1] as number
+  const gathered = Array.from(
+    { length: count },
+    (_, i) => b.op('all_gather', [crop(i)], { ranks, shapes: [[ranks * images, width]] })[0] as ValueId,
+  )
+  const x = count === 1 ? (gathered[0] as ValueId) : b.one('concat_rows', gathered, {})
+  return { name, value: koleo(b, x, set, loss.weight / (ranks * images))[0] }
 }

@@ -15,6 +15,10 @@ export interface StepShape {
   readonly images: number
   readonly microSteps: number
   readonly ranks: number
+  /** `semantics = global`: what a step computes is the same for every number of ranks. */
+  readonly wholeBatch: boolean
+  /** Equal parts of the images of one run of `accumulate` that draw masks and kept subsets each for itself. */
+  readonly imageGroups: number
   readonly student: Network
   readonly teacher: Network
   /** The spare average of the student, and whether the teacher is the other one. */
@@ -50,6 +54,8 @@ export interface KoleoObjective {
   readonly loss: Extract<Loss, { type: 'koleo' }>
   /** Consecutive images that are neighbours of each other only. */
   readonly set: number
+  /** Sets reach over the images of other ranks. */
+  readonly overRanks: boolean
   readonly span: Span | null
 }
 export type Objective = ComparedObjective | KoleoObjective
@@ -70,11 +76,16 @@ export function describeStep(experiment: ResolvedExperiment, phase: Phase, image
     ),
   }
   const global = square('global', crops.global.count * images, phase.resolution)
-  const perRank = Math.max(1, Math.round(experiment.schedule.batch / experiment.hardware.ranks))
+  const { ranks, semantics, groups } = experiment.hardware
+  const perRank = Math.max(1, Math.round(experiment.schedule.batch / ranks))
+  const wholeBatch = semantics === 'global'
+  const imageGroups = wholeBatch ? Math.max(1, Math.floor((groups ?? ranks) / ranks)) : 1
   return {
     images,
     microSteps: Math.max(1, Math.round(perRank / images)),
-    ranks: experiment.hardware.ranks,
+    ranks,
+    wholeBatch,
+    imageGroups,
     student,
     teacher: {
       role: 'teacher',
@@ -95,7 +106,12 @@ export function describeStep(experiment: ResolvedExperiment, phase: Phase, image
     masksStudent: masking?.apply === true,
     masking,
     maskedRows:
-      masking === null ? 1 : Math.max(1, maskedRowsBound(masking, global.count, patchesOf(global, backbone))),
+      masking === null
+        ? 1
+        : Math.max(
+            1,
+            imageGroups * maskedRowsBound(masking, global.count / imageGroups, patchesOf(global, backbone)),
+          ),
     objectives,
   }
 }
@@ -148,7 +164,7 @@ function objectivesOf(
     .map(([name, loss]) => {
       const span = spanOf(experiment, `loss.${name}`)
       if (loss.type === 'koleo')
-        return { kind: loss.type, name, loss, set: koleoSet(experiment, name, loss, images), span }
+        return { kind: loss.type, name, loss, ...koleoSets(experiment, name, loss, images), span }
       const studentHead = headOwner(experiment.head, loss.head)
       // A frozen teacher answers with its own head of that name (rules DINO0228 and DINO0516).
       const teacherHead = headOwner(teacher.head, loss.head)
@@ -159,22 +175,25 @@ function objectivesOf(
     })
 }
 
-/** Sets of the whole batch lie within one pass; where ranks share them, a rank's part of one is planned. */
-function koleoSet(
+/** Sets of the whole batch lie within one pass over all ranks. */
+function koleoSets(
   experiment: ResolvedExperiment,
   name: string,
   { scope }: KoleoObjective['loss'],
   images: number,
-): number {
-  if (scope.type !== 'sets') return images
+): Pick<KoleoObjective, 'set' | 'overRanks'> {
+  const { ranks, semantics } = experiment.hardware
+  const seen = images * ranks
+  if (scope.type !== 'sets') {
+    const overRanks = ranks > 1 && (scope.type === 'global' || semantics === 'global')
+    return { set: overRanks ? seen : images, overRanks }
+  }
   const set = scope.images
-  if (images % set === 0) return set
-  if (experiment.hardware.ranks === 1)
-    throw new DiagnosticError([
-      diagnose('DINO0804', spanOf(experiment, `loss.${name}.scope`), { set, images }),
-    ])
-  const shared = (a: number, b: number): number => (b === 0 ? a : shared(b, a % b))
-  return shared(images, set)
+  if (images % set === 0) return { set, overRanks: false }
+  if (seen % set === 0 && seen === experiment.schedule.batch) return { set, overRanks: true }
+  throw new DiagnosticError([
+    diagnose('DINO0804', spanOf(experiment, `loss.${name}.scope`), { set, images: seen }),
+  ])
 }
 
 function mlpHead(experiment: ResolvedExperiment, name: string): MlpHead {

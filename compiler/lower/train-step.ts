@@ -3,6 +3,7 @@ import type { Phase, ResolvedExperiment } from '../resolve/resolved.js'
 import { handOverCenter, moveCenter } from './centers.js'
 import { ema } from './ema.js'
 import { accumulated, type Inputs, openEntry } from './entry.js'
+import { handOverMeasures, takeMeasures } from './measures.js'
 import { f32 } from './network.js'
 import { lowerLosses, lowerTargets } from './objectives.js'
 import { adamw, clipBySubmodule, gradientName, trainedParameters } from './optimizer.js'
@@ -55,7 +56,7 @@ export function lowerTrainStep(
   )
   a.b.module = 'student'
   const parameters = trained.map((p) => student.weights(`${p.part}.${p.name}`))
-  const gradients = a.b.op('grad', [total, ...parameters], { seed: 1 / microSteps })
+  const gradients = a.b.op('grad', [total, ...parameters], { seed: 1 / (microSteps * step.ranks) })
 
   // Each micro-batch is what a rank would see: gradients, losses and batch centers are averaged.
   for (const [i, p] of trained.entries()) {
@@ -63,25 +64,19 @@ export function lowerTrainStep(
     if (exposed.gradients) a.sink('output', gradientName(p), gradient)
     accumulated(a, microSteps, gradientName(p), gradient, 'sum', 'hand over')
   }
-  for (const { name, value } of [...terms, { name: 'total', value: total }])
-    a.sink(
-      'metric',
-      `loss.${name}`,
-      accumulated(a, microSteps, `loss.${name}`, value, 'mean', name === 'total' ? 'hand over' : 'keep'),
-    )
-  for (const { name, entropy, usage } of health) {
-    a.sink(
-      'metric',
-      `entropy.${name}`,
-      accumulated(a, microSteps, `entropy.${name}`, entropy, 'mean', 'keep'),
-    )
-    a.sink('metric', `usage.${name}`, accumulated(a, microSteps, `usage.${name}`, usage, 'mean', 'keep'))
-  }
+  const measures = [...terms, { name: 'total', value: total }].map((term) => ({
+    ...term,
+    name: `loss.${term.name}`,
+  }))
+  for (const { name, entropy, usage } of health)
+    measures.push({ name: `entropy.${name}`, value: entropy }, { name: `usage.${name}`, value: usage })
+  const measured = handOverMeasures(a, step, measures)
   for (const target of targets) handOverCenter(a, microSteps, target)
   a.finish()
 
   const u = openEntry('update', inputs, functions)
   u.b.stage = 'update'
+  const loss = takeMeasures(u, step, measured)
   u.b.span = spanOf(experiment, 'optimizer')
   const parts = clipBySubmodule(
     u,
@@ -89,12 +84,12 @@ export function lowerTrainStep(
     experiment.optimizer.clip,
   )
   u.b.module = 'update'
-  const finite = u.b.one('finite', [u.carried('loss.total', f32()), ...parts.map((p) => p.norm)], {})
+  const finite = u.b.one('finite', [loss, ...parts.map((p) => p.norm)], {})
   u.sink('metric', 'finite', finite)
   const updated = adamw(u, parts, finite, step.student.backbone, experiment.optimizer)
   if (!step.frozenTeacher) ema(u, step.teacher, updated, finite)
   if (step.keep !== null) ema(u, step.keep, updated, finite)
-  for (const target of targets) moveCenter(u, target, finite)
+  for (const target of targets) moveCenter(u, step, target, finite)
   u.finish()
 
   return {

@@ -45,7 +45,7 @@ export function seeCrops(entry: Entry, step: StepShape, network: Network): Views
 
   const forward = (crop: CropShape, masked: ValueId | null): ValueId => {
     const tokens = embedCrops(entry, network, weights, crop, { kind: 'crops', group: crop.group }, masked)
-    called ??= trunk(role, backbone, b.type(tokens), rates, entry.functions)
+    called ??= trunk(role, backbone, b.type(tokens), rates, entry.functions, [], step.imageGroups)
     return callTrunk(entry, network, weights, called, tokens)[0] as ValueId
   }
   const global = forward(step.global, mask)

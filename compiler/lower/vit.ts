@@ -100,6 +100,7 @@ export function trunk(
   rates: readonly number[],
   functions: Record<string, Func>,
   taps: readonly number[] = [],
+  draws = 1,
 ): Trunk {
   const attn = attentionBranch(`${name}.attn`, backbone, tokens)
   const ffn = ffnBranch(`${name}.ffn`, backbone, tokens)
@@ -118,12 +119,12 @@ export function trunk(
   for (let i = 0; i < backbone.depth; i++) {
     const block = `blocks.${i}`
     const rate = rates[i] ?? 0
-    const form = backbone.dropPath.form
+    const drop = { rate, form: backbone.dropPath.form, ...(draws > 1 && { draws }) }
     b.module = block
     const toAttn = take(`${block}.`, branches.attn)
-    ;[x] = b.op('residual', [x, ...toAttn], { branch: attn.name, rate, form, site: `${block}.attn` })
+    ;[x] = b.op('residual', [x, ...toAttn], { branch: attn.name, ...drop, site: `${block}.attn` })
     const toFfn = take(`${block}.`, branches.ffn)
-    ;[x] = b.op('residual', [x, ...toFfn], { branch: ffn.name, rate, form, site: `${block}.ffn` })
+    ;[x] = b.op('residual', [x, ...toFfn], { branch: ffn.name, ...drop, site: `${block}.ffn` })
     if (taps.includes(i)) tapped.push(x)
   }
   b.module = 'norm'

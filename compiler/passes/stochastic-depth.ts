@@ -40,9 +40,9 @@ export function plainResiduals(module: Module): Module {
   return { ...module, functions }
 }
 
-/** How many of `count` sequences a site with this rate keeps. */
-export function keptSequences(count: number, rate: number): number {
-  return Math.max(Math.trunc(count * (1 - rate)), 1)
+/** How many of `count` sequences a site with this rate keeps; `draws`: drawn in each of so many equal parts. */
+export function keptSequences(count: number, rate: number, draws = 1): number {
+  return draws * Math.max(Math.trunc((count / draws) * (1 - rate)), 1)
 }
 
 /** Functions with a residual of a rate above 0, in themselves or in what they call. */
@@ -93,7 +93,7 @@ function expandResiduals(
 }
 
 function rejoin(draft: Draft, op: Op<'residual'>, inputs: HostInput[] | null): void {
-  const { branch, rate, form, site } = op.attrs
+  const { branch, rate, form, site, draws } = op.attrs
   const [x, ...weights] = op.operands as readonly ValueId[]
   const call = (data: ValueId) => draft.emit('call', [data, ...weights], { callee: branch, data: 1 }, op)[0]!
   if (rate === 0) {
@@ -119,7 +119,7 @@ function rejoin(draft: Draft, op: Op<'residual'>, inputs: HostInput[] | null): v
     draft.emitAs('residual_add', [x!, y, null, null, factors], { scales: null }, op.results, op)
     return
   }
-  const kept = groups.map((group) => keptSequences(group.count, rate))
+  const kept = groups.map((group) => keptSequences(group.count, rate, draws))
   const subset = hostInput(draft, inputs, {
     name: `kept.${site}(${groupNames(groups)})`,
     type: { dtype: 'i32', shape: [kept.reduce((n, count) => n + count, 0)] },

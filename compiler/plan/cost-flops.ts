@@ -1,5 +1,5 @@
 import { instantiate } from '../ir/instantiate.js'
-import type { AnyOp, Func, Group, Module, TensorType, ValueId } from '../ir/types.js'
+import type { AnyOp, Func, Group, Module, OpAttrs, TensorType, ValueId } from '../ir/types.js'
 
 /**
  * The useful work of one run of `accumulate`, from the lowered module (DESIGN "Cost terms"): products 2mkn, attention
@@ -71,8 +71,7 @@ function counter(module: Module, expectedRows: Readonly<Record<string, number>>)
         )
       case 'residual': {
         const operands = op.operands.map((_, i) => type(i))
-        const kept =
-          op.attrs.form === 'subset' ? keptType(operands[0] as TensorType, op.attrs.rate) : operands[0]
+        const kept = op.attrs.form === 'subset' ? keptType(operands[0] as TensorType, op.attrs) : operands[0]
         return called(op.attrs.branch, [kept as TensorType, ...operands.slice(1)])
       }
       default:
@@ -95,14 +94,17 @@ function counter(module: Module, expectedRows: Readonly<Record<string, number>>)
   return count
 }
 
-/** How many of a group's sequences a branch of this rate computes: fixed, whichever the host draws. */
-export function keptSequences(count: number, rate: number): number {
-  return rate > 0 ? Math.max(Math.trunc(count * (1 - rate)), 1) : count
+/**
+ * How many of a group's sequences a branch of this rate computes: fixed, whichever the host draws, in each of `draws`
+ * equal parts of the images.
+ */
+export function keptSequences(count: number, rate: number, draws = 1): number {
+  return rate > 0 ? draws * Math.max(Math.trunc((count / draws) * (1 - rate)), 1) : count
 }
 
-function keptType(type: TensorType, rate: number): TensorType {
+function keptType(type: TensorType, { rate, draws }: OpAttrs['residual']): TensorType {
   if (rate === 0 || type.segments === undefined) return type
-  const segments = type.segments.map((g): Group => ({ ...g, count: keptSequences(g.count, rate) }))
+  const segments = type.segments.map((g): Group => ({ ...g, count: keptSequences(g.count, rate, draws) }))
   const rows = segments.reduce((sum, g) => sum + g.count * g.length, 0)
   return { ...type, shape: [rows, ...type.shape.slice(1)], segments }
 }

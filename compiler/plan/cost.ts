@@ -91,6 +91,8 @@ export interface PhaseFigures {
   readonly executedFlops: number
   readonly groups: readonly { readonly name: string; readonly count: number; readonly length: number }[]
   readonly maskedRows: { readonly expected: number; readonly bound: number } | null
+  /** Parts of the images of a run of `accumulate` that draw masks and kept subsets each for itself. */
+  readonly imageGroups: number
   /** Stochastic depth of each block; empty where every sequence is computed. */
   readonly subsetRates: readonly number[]
 }
@@ -180,7 +182,7 @@ function phaseCost(
       collectiveBytesPerStep: exchanged.bytesPerStep,
       keptSamples: groups.map((g) => ({
         group: g.name,
-        kept: keptOf(g.count, figures.subsetRates),
+        kept: keptOf(g.count, figures.subsetRates, figures.imageGroups),
         of: g.count,
       })),
     },
@@ -196,8 +198,8 @@ function phaseCost(
   }
 }
 
-function keptOf(count: number, rates: readonly number[]): number | readonly number[] {
-  const kept = rates.map((rate) => keptSequences(count, rate))
+function keptOf(count: number, rates: readonly number[], draws: number): number | readonly number[] {
+  const kept = rates.map((rate) => keptSequences(count, rate, draws))
   const [first = count] = kept
   return kept.every((n) => n === first) ? first : kept
 }

@@ -45,7 +45,16 @@ describe('shape rules', () => {
   })
 
   test('refuse every wrong operand: another rank, another dtype, none', () => {
-    const accepting = ['all_gather', 'all_reduce', 'add', 'concat_rows', 'slice_rows', 'place_rows', 'cast', 'accumulate']
+    const accepting = [
+      'all_gather',
+      'all_reduce',
+      'add',
+      'concat_rows',
+      'slice_rows',
+      'place_rows',
+      'cast',
+      'accumulate',
+    ]
     for (const { kind, c } of cases) {
       const rule = shapeRules[kind] as (types: readonly (TensorType | null)[], attrs: unknown) => unknown
       c.types.forEach((type, i) => {

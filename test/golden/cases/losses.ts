@@ -240,7 +240,7 @@ function targetModule(shape: LossShape, centering: Centering): Module {
   const u = openEntry('update', inputs, functions)
   const again = u.input('teacher_temp', f32(), { kind: 'schedule', name: 'teacher_temp' })
   const fine = u.b.one('finite', [again], {})
-  moveCenter(u, target, fine)
+  moveCenter(u, { ranks: 1, wholeBatch: false }, target, fine)
   u.finish()
   const state: StateTensor[] = centered
     ? [
