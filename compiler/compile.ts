@@ -3,6 +3,7 @@ import { isStructural, operandNames } from './ir/ops.js'
 import type { Module, OpKind } from './ir/types.js'
 import { lowerFeatures } from './lower/features.js'
 import { expectedMaskedRows } from './lower/masking.js'
+import { shardsOf } from './lower/shards.js'
 import { describeStep, imageChannels, type StepShape } from './lower/step.js'
 import { lowerTrainStep } from './lower/train-step.js'
 import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
@@ -110,6 +111,8 @@ export function compileVariant(experiment: ResolvedExperiment, target: CompileTa
         protocolIdentity: (evaluation) => protocolIdentity(experiment, evaluation),
         state: [...state.values()],
         microSteps: first.figures.microSteps,
+        imageGroups: first.figures.imageGroups,
+        shards: isSharded(experiment) ? shardsOf(experiment) : null,
         channels: imageChannels(experiment),
         features: features.map(({ feature }) => feature),
         compared: describeStep(experiment, first.phase, first.figures.images).objectives.filter(
@@ -198,18 +201,24 @@ export function optimizePhase(
   experiment: ResolvedExperiment,
   lowered: Module,
   target: CompileTarget,
-  options: Pick<PassOptions, 'afterPass' | 'measure' | 'verifyEach' | 'figuresOnly'> = {},
+  options: Pick<PassOptions, 'afterPass' | 'measure' | 'verifyEach' | 'figuresOnly' | 'shard'> = {},
 ): { module: Module; trace: readonly PassEffect[] } {
-  const { pack, fuse, precision, recompute } = experiment.optimize
+  const { hardware, optimize: asked } = experiment
+  const { pack, fuse, precision, recompute } = asked
+  const { ranks } = hardware
   return optimize(lowered, {
     pack,
     fuse,
     precision,
     recompute: recompute === 'auto' ? 'off' : recompute,
+    shard: ranks > 1 ? { mode: hardware.shard, shards: shardsOf(experiment) } : null,
     capabilities: target.capabilities,
     ...options,
   })
 }
+
+const isSharded = ({ hardware }: ResolvedExperiment): boolean =>
+  hardware.ranks > 1 && hardware.shard === 'fsdp'
 
 /** Images of one run of `accumulate` on one rank. */
 export function imagesPerMicroBatch(experiment: ResolvedExperiment): number {
@@ -239,7 +248,7 @@ function planFeatures(
   return [...wanted].map(([name, { of, resolution }]) => {
     const batch = featureBatch(experiment, resolution)
     const lowered = lowerFeatures(experiment, of, resolution, batch)
-    const { module } = optimizePhase(inFloat32(experiment), lowered, target)
+    const { module } = optimizePhase(inFloat32(experiment), lowered, target, { shard: null })
     const plan = buildPlan(module, target, {
       images: batch,
       modelFlopsPerStep: totalFlops(modelFlops(lowered, {})),

@@ -4,6 +4,7 @@ import { hostInputs } from './data/host-inputs.js'
 import type { Device, HostTensor } from './devices/device.js'
 import { initialState } from './initialize.js'
 import { stream } from './philox.js'
+import { microBatches } from './run.js'
 import type { Clock } from './schedule.js'
 import { type PhaseSpan, timeline } from './timeline.js'
 
@@ -44,8 +45,9 @@ export async function bench(request: BenchRequest): Promise<BenchResult> {
       const { micro, step } = inputsAt(span.start + (i % (span.end - span.start)))
       if (i === request.warmup) await executable.profile?.()
       const from = performance.now()
-      for (const [index, values] of micro.entries()) {
-        await executable.writeInputs({ ...images, ...values, ...(index === 0 ? step : {}) })
+      for (let index = 0; index < plan.microSteps; index++) {
+        for (const [rank, values] of microBatches({ micro }, index, plan.microSteps).entries())
+          await executable.writeInputs({ ...images, ...values, ...(index === 0 ? step : {}) }, rank)
         await executable.run('accumulate')
       }
       await executable.run('update')

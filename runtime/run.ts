@@ -5,7 +5,7 @@ import type { PhaseSpan } from './timeline.js'
 
 /** Everything the host makes for one step, ready to be copied to the device. */
 export interface StepBatch {
-  /** Inputs by micro-step. */
+  /** Inputs by micro-batch: `microSteps` of rank 0, then those of the next rank. */
   readonly micro: readonly Readonly<Record<string, HostTensor>>[]
   /** Inputs that hold for the whole step: schedules and counters. */
   readonly step: Readonly<Record<string, HostTensor>>
@@ -61,7 +61,9 @@ export async function train(training: Training, fromStep: number): Promise<numbe
   for (const span of training.spans) {
     if (step >= span.end) continue
     if (step === span.momentsStart) await training.resetMoments()
-    const executable = await training.device.load(training.plan(span), training.state)
+    const plan = training.plan(span)
+    const { microSteps } = plan
+    const executable = await training.device.load(plan, training.state)
     const inputs = await training.openInputs(span, step)
     const report = async ({ metrics, ...rest }: Pending): Promise<number | null> =>
       training.report({ ...rest, metrics: await metrics })
@@ -80,8 +82,9 @@ export async function train(training: Training, fromStep: number): Promise<numbe
         const waiting = performance.now()
         const batch = await inputs.next()
         const waitedSeconds = (performance.now() - waiting) / 1000
-        for (const [index, micro] of batch.micro.entries()) {
-          await executable.writeInputs(index === 0 ? { ...micro, ...batch.step } : micro)
+        for (let index = 0; index < microSteps; index++) {
+          for (const [rank, micro] of microBatches(batch, index, microSteps).entries())
+            await executable.writeInputs(index === 0 ? { ...micro, ...batch.step } : micro, rank)
           const running = executable.run('accumulate')
           running.catch(() => {})
           const end = pending && (await report(pending))
@@ -106,6 +109,15 @@ export async function train(training: Training, fromStep: number): Promise<numbe
     }
   }
   return step
+}
+
+/** What each rank sees in one micro-step. */
+export function microBatches<T>(
+  { micro }: { readonly micro: readonly T[] },
+  index: number,
+  microSteps: number,
+): T[] {
+  return micro.filter((_, q) => q % microSteps === index)
 }
 
 interface Pending extends Omit<StepResult, 'metrics'> {

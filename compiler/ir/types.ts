@@ -118,6 +118,23 @@ export interface StateTensor {
   }
 }
 
+/** How state is divided over ranks (pass 10). Tensors in no buffer (centers) are whole on every rank. */
+export interface Shards {
+  readonly ranks: number
+  /** Flat buffers. Each rank holds one part of each, `length` values, as the state tensor of the buffer's name. */
+  readonly buffers: readonly ShardBuffer[]
+}
+export interface ShardBuffer {
+  readonly name: string
+  readonly length: number
+  /** One after the other: from `start` of the whole buffer's ranks * length values on; the rest is zeros. */
+  readonly tensors: readonly {
+    readonly name: string
+    readonly shape: readonly number[]
+    readonly start: number
+  }[]
+}
+
 export type Initializer =
   | { readonly kind: 'zeros' }
   | { readonly kind: 'constant'; readonly value: number }

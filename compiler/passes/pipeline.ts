@@ -10,6 +10,7 @@ import { legalize } from './legalize.js'
 import { mixedPrecision } from './mixed-precision.js'
 import { pack } from './pack.js'
 import { recompute } from './recompute.js'
+import { type ShardOptions, shard } from './shard.js'
 import { simplify } from './simplify.js'
 import { plainResiduals, stochasticDepth } from './stochastic-depth.js'
 
@@ -18,6 +19,8 @@ export interface PassOptions {
   readonly fuse: boolean
   readonly precision: 'float32' | 'bf16'
   readonly recompute: 'off' | 'blocks'
+  /** null: one rank. */
+  readonly shard?: ShardOptions | null
   /** What the target has: `op:attention`, `bf16`. */
   readonly capabilities: ReadonlySet<string>
   readonly afterPass?: (name: PassName, module: Module) => void
@@ -77,7 +80,7 @@ const passes = [
     run: (module, options) => mixedPrecision(module, options.precision),
   },
   /*  9 */ { name: 'recompute', run: (module, options) => recompute(module, options.recompute) },
-  /* 10 */ { name: 'shard', run: null },
+  /* 10 */ { name: 'shard', run: (module, options) => shard(module, options.shard ?? null) },
   /* 11 */ { name: 'legalize', run: (module, options) => legalize(module, options.capabilities) },
 ] as const satisfies readonly Pass[]
 

@@ -19,6 +19,8 @@ export interface RunSpecParts {
   /** Of all plans: a tensor of one name is the same tensor. */
   readonly state: readonly StateTensor[]
   readonly microSteps: number
+  readonly imageGroups: number
+  readonly shards: RunSpec['shards']
   readonly channels: number
   readonly features: readonly FeaturePlan[]
   readonly compared: readonly ComparedLoss[]
@@ -43,7 +45,8 @@ export function buildRunSpec(experiment: ResolvedExperiment, seed: number, parts
     ranks: hardware.ranks,
     state: parts.state.map(runState),
     phases: schedule.phases.map((phase, i) => runPhase(experiment, phase, i)),
-    batch: { images: schedule.batch, microSteps: parts.microSteps },
+    shards: parts.shards,
+    batch: { images: schedule.batch, microSteps: parts.microSteps, imageGroups: parts.imageGroups },
     crops: [
       { group: 'global', count: crops.global.count, scale: crops.global.scale },
       ...(crops.local.count === 0

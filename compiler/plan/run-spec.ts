@@ -1,4 +1,4 @@
-import type { Initializer, StateTensor } from '../ir/types.js'
+import type { Initializer, Shards, StateTensor } from '../ir/types.js'
 import type {
   Augment,
   DataReference,
@@ -32,12 +32,17 @@ export interface RunSpec {
   readonly threads: number | null
   readonly loaders: number | null
   readonly ranks: number
+  /** How state is divided over ranks; null: each holds everything. */
+  readonly shards: Shards | null
   readonly state: readonly RunState[]
   readonly phases: readonly RunPhase[]
   readonly batch: {
     /** Images a step. */
     readonly images: number
+    /** Runs of `accumulate` a step, each rank's. */
     readonly microSteps: number
+    /** Equal parts of a micro-batch's images that draw masks and kept subsets each for itself. */
+    readonly imageGroups: number
   }
   readonly crops: readonly {
     readonly group: string

@@ -69,7 +69,8 @@ function late(func: Func, ops: readonly AnyOp[], bytes: Float64Array): AnyOp[] {
       made += bytes[id]!
       if (firstReader[id]! < first) first = firstReader[id]!
     }
-    if (first > i + 1 && first < ops.length) {
+    // Gathered ahead of time, on purpose (pass 10).
+    if (op.kind !== 'all_gather' && first > i + 1 && first < ops.length) {
       let kept = 0
       for (const id of op.operands) if (id !== null && last[id]! < first) kept += bytes[id]!
       if (made > kept) key[i] = first

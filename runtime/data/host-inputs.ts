@@ -9,7 +9,7 @@ import { type BatchMasks, batchMasks, largestBlock, maskRows, maskWeights } from
 
 /** The inputs of a step that are not images. */
 export interface HostInputs {
-  /** By micro-step: masks, kept subsets, factors. */
+  /** By micro-batch, rank 0's first: masks, kept subsets, factors. */
   readonly micro: readonly Readonly<Record<string, HostTensor>>[]
   /** Once a step: schedules and counters. */
   readonly step: Readonly<Record<string, HostTensor>>
@@ -52,12 +52,12 @@ export function hostInputs(spec: RunSpec, span: PhaseSpan, plan: Plan): (step: n
     const values = span.values(step)
     const micro: Record<string, HostTensor>[] = []
     let maskedRows = 0
-    for (let m = 0; m < plan.microSteps; m++) {
+    for (let m = 0; m < spec.ranks * plan.microSteps; m++) {
       const masks = masked ? drawMasks(spec, span.phase, step, m) : null
       maskedRows += masks?.rows ?? 0
       micro.push(
         Object.fromEntries(
-          perMicro.map((input) => [input.name, microInput(spec.seed, plan, input, step, m, masks)]),
+          perMicro.map((input) => [input.name, microInput(spec, plan, input, step, m, masks)]),
         ),
       )
     }
@@ -80,25 +80,56 @@ export function hostInputs(spec: RunSpec, span: PhaseSpan, plan: Plan): (step: n
   }
 }
 
-/** The masks of a micro-batch: over its global crops, drawn as a rank of the reference draws them. */
+/**
+ * The masks of a micro-batch: over the global crops of each of its groups of images, drawn as a rank of the reference
+ * draws them.
+ */
 export function drawMasks(
-  spec: Pick<RunSpec, 'seed' | 'batch' | 'crops' | 'masking'>,
+  spec: Pick<RunSpec, 'seed' | 'ranks' | 'batch' | 'crops' | 'masking'>,
   phase: Pick<RunPhase, 'resolutionPx' | 'patchPx'>,
   step: number,
   micro: number,
 ): BatchMasks {
   const globals = spec.crops.find((crop) => crop.group === 'global')
   if (!globals || !spec.masking) throw new RangeError('masks need global crops and a masking block')
-  return batchMasks(stream(spec.seed, step, micro, 'mask'), {
-    crops: globals.count * (spec.batch.images / spec.batch.microSteps),
+  const { images, microSteps, imageGroups } = spec.batch
+  const groupImages = images / (spec.ranks * microSteps * imageGroups)
+  const options = {
+    crops: globals.count * groupImages,
     grid: phase.resolutionPx / phase.patchPx,
     maxPatches: largestBlock(phase.resolutionPx, phase.patchPx),
     masking: spec.masking,
-  })
+  }
+  const drawn = Array.from({ length: imageGroups }, (_, g) =>
+    batchMasks(stream(spec.seed, step, micro * imageGroups + g, 'mask'), options),
+  )
+  return joinMasks(drawn, groupImages)
+}
+
+/** Masks of groups of images one after the other -> of all images, crop by crop. */
+function joinMasks(drawn: readonly BatchMasks[], groupImages: number): BatchMasks {
+  const [first] = drawn
+  if (first === undefined || drawn.length === 1) return first as BatchMasks
+  const crops = first.counts.length
+  const patches = first.masks.length / crops
+  const masks = new Uint8Array(drawn.length * first.masks.length)
+  const counts = new Int32Array(drawn.length * crops)
+  for (const [g, group] of drawn.entries())
+    for (let crop = 0; crop < crops; crop++) {
+      const row = rowOf(crop, g, groupImages, drawn.length)
+      masks.set(group.masks.subarray(crop * patches, (crop + 1) * patches), row * patches)
+      counts[row] = group.counts[crop]!
+    }
+  return { masks, counts, rows: drawn.reduce((sum, { rows }) => sum + rows, 0) }
+}
+
+/** Row = crop * images + image: where sequence `own` of image group g lies among those of all groups. */
+function rowOf(own: number, g: number, groupImages: number, groups: number): number {
+  return Math.floor(own / groupImages) * groupImages * groups + g * groupImages + (own % groupImages)
 }
 
 function microInput(
-  seed: number,
+  { seed, batch }: Pick<RunSpec, 'seed' | 'batch'>,
   plan: Plan,
   { name, tensor, generator }: PlanInput,
   step: number,
@@ -124,30 +155,53 @@ function microInput(
       return Int32Array.of(masks!.rows)
     case 'first_micro_step':
       return plan.tensors[tensor]!.dtype === 'i32'
-        ? Int32Array.of(micro === 0 ? 1 : 0)
-        : Float32Array.of(micro === 0 ? 1 : 0)
+        ? Int32Array.of(micro % plan.microSteps === 0 ? 1 : 0)
+        : Float32Array.of(micro % plan.microSteps === 0 ? 1 : 0)
     case 'kept_subset':
-      return keptSubset(seed, step, micro, generator.site, generator.groups)
+      return keptSubset(seed, step, micro, generator.site, generator.groups, {
+        count: batch.imageGroups,
+        images: plan.images / batch.imageGroups,
+      })
     case 'keep_factors':
-      return keepFactors(seed, step, micro, generator.site, generator.rate, generator.groups)
+      return keepFactors(seed, step, micro, generator.site, generator.rate, generator.groups, {
+        count: batch.imageGroups,
+        images: plan.images / batch.imageGroups,
+      })
     default:
       throw new RangeError(`${generator.kind} is not drawn for a micro-step`)
   }
 }
 
-/** `kept` of each group's sequences, ascending, as positions in the whole tensor (groups one after the other). */
+/** Equal parts of a micro-batch's images, each drawing for itself. */
+export interface ImageGroups {
+  readonly count: number
+  /** Of each. */
+  readonly images: number
+}
+const allTogether: ImageGroups = { count: 1, images: 1 }
+
+/**
+ * `kept` of each group's sequences, ascending, as positions in the whole tensor (groups one after the other); of image
+ * groups each keeps its share.
+ */
 export function keptSubset(
   seed: number,
   step: number,
   micro: number,
   site: string,
   groups: readonly { readonly name: string; readonly count: number; readonly kept: number }[],
+  parts: ImageGroups = allTogether,
 ): Int32Array {
   const positions: number[] = []
   let start = 0
   for (const { name, count, kept } of groups) {
-    const chosen = siteStream(seed, step, micro, site, name).permutation(count).subarray(0, kept).sort()
-    for (const position of chosen) positions.push(start + position)
+    const chosen: number[] = []
+    for (let g = 0; g < parts.count; g++) {
+      const random = siteStream(seed, step, micro * parts.count + g, site, name)
+      for (const own of random.permutation(count / parts.count).subarray(0, kept / parts.count))
+        chosen.push(start + rowOf(own, g, parts.images, parts.count))
+    }
+    positions.push(...chosen.sort((a, b) => a - b))
     start += count
   }
   return Int32Array.from(positions)
@@ -161,13 +215,19 @@ export function keepFactors(
   site: string,
   rate: number,
   groups: readonly { readonly name: string; readonly count: number }[],
+  parts: ImageGroups = allTogether,
 ): Float32Array {
-  const factors: number[] = []
+  const factors = new Float32Array(groups.reduce((n, { count }) => n + count, 0))
+  let start = 0
   for (const { name, count } of groups) {
-    const random = siteStream(seed, step, micro, site, name)
-    for (let i = 0; i < count; i++) factors.push(random.chance(rate) ? 0 : 1 / (1 - rate))
+    for (let g = 0; g < parts.count; g++) {
+      const random = siteStream(seed, step, micro * parts.count + g, site, name)
+      for (let own = 0; own < count / parts.count; own++)
+        factors[start + rowOf(own, g, parts.images, parts.count)] = random.chance(rate) ? 0 : 1 / (1 - rate)
+    }
+    start += count
   }
-  return Float32Array.from(factors)
+  return factors
 }
 
 function siteStream(seed: number, step: number, micro: number, site: string, group: string) {

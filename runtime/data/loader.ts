@@ -15,7 +15,7 @@ import { imagePath, refuseTooMany, type UnreadableImages, unreadableShare } from
 /** Everything the host makes for one step. */
 export interface Batch {
   readonly step: number
-  /** Inputs by micro-step. Valid until the call of `next` after the next one. */
+  /** Inputs by micro-batch, rank 0's first. Valid until the call of `next` after the next one. */
   readonly micro: readonly Readonly<Record<string, HostTensor>>[]
   /** Inputs that hold for the whole step. */
   readonly once: Readonly<Record<string, HostTensor>>
@@ -59,7 +59,7 @@ export function openLoader(options: LoaderOptions): Loader {
   const order = imageOrder(spec.seed, selection)
   const inputsAt = hostInputs(spec, span, plan)
   const total = imageCount(selection)
-  const batchFloats = layout.microBatchFloats * microSteps
+  const batchFloats = layout.microBatchFloats * spec.ranks * microSteps
   const ahead = Math.max(1, Math.min(batchesAhead, span.end - options.startStep))
   const ring = Array.from({ length: ahead }, () => new SharedArrayBuffer(batchFloats * 4))
   // Copies on this side, since devices need not accept shared memory.
@@ -217,7 +217,7 @@ export function layOut(
   span: PhaseSpan,
   plan: Plan,
 ): { crops: CropInput[]; layout: BatchLayout } {
-  const imagesPerMicroBatch = spec.batch.images / plan.microSteps
+  const imagesPerMicroBatch = spec.batch.images / (spec.ranks * plan.microSteps)
   const crops: CropInput[] = []
   const views: BatchLayout['views'][number][] = []
   let offset = 0

@@ -43,8 +43,11 @@ export interface State {
 }
 
 export interface Executable {
-  /** Copies before it returns; any subset of the plan's inputs. */
-  writeInputs(inputs: Readonly<Record<string, HostTensor>>): Promise<void>
+  /**
+   * Copies before it returns; any subset of the plan's inputs. `rank`: whose they are, where the executable runs a plan
+   * on several ranks (distributed/); others have rank 0 only.
+   */
+  writeInputs(inputs: Readonly<Record<string, HostTensor>>, rank?: number): Promise<void>
   run(program: string): Promise<void>
   /** All metrics of the last run; does not stall the next step. */
   metrics(): Promise<Readonly<Record<string, HostTensor>>>

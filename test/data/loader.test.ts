@@ -93,7 +93,7 @@ describe('batches', () => {
   it('are cut by image into micro-batches, whose crops stand crop after crop', async () => {
     const whole = await load({ steps: 1 })
     const halves = await load({
-      spec: withFolder(root, { batch: { images: 6, microSteps: 2 } }),
+      spec: withFolder(root, { batch: { images: 6, microSteps: 2, imageGroups: 1 } }),
       microSteps: 2,
       steps: 1,
     })
@@ -139,7 +139,7 @@ describe('batches', () => {
 
   it('go through every image once in a pass', async () => {
     // Whole views without augmentation, so that a view tells its image.
-    const spec = withFolder(root, { batch: { images: 5, microSteps: 1 } })
+    const spec = withFolder(root, { batch: { images: 5, microSteps: 1, imageGroups: 1 } })
     const plain: RunSpec = {
       ...spec,
       augment: {
@@ -260,9 +260,9 @@ it('refuses inputs that it cannot make', async () => {
   await expect(load({ spec: withFolder(root, { masking: null }) })).rejects.toThrow(
     'DINO1018: input `mask`: the data loader cannot make `mask`',
   )
-  await expect(load({ spec: withFolder(root, { batch: { images: 5, microSteps: 1 } }) })).rejects.toThrow(
-    'DINO1018: input `global`',
-  )
+  await expect(
+    load({ spec: withFolder(root, { batch: { images: 5, microSteps: 1, imageGroups: 1 } }) }),
+  ).rejects.toThrow('DINO1018: input `global`')
 })
 
 it('refuses a run without training data', async () => {

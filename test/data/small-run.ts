@@ -36,7 +36,7 @@ export function smallSpec(changes: Partial<RunSpec> = {}): RunSpec {
         freezeLastLayer: { value: 2, unit: 'step' },
       },
     ],
-    batch: { images: 6, microSteps: 1 },
+    batch: { images: 6, microSteps: 1, imageGroups: 1 },
     crops: [
       { group: 'global', count: 2, scale: { min: 0.32, max: 1 } },
       { group: 'local', count: 2, scale: { min: 0.05, max: 0.32 } },

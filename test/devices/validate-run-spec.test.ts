@@ -64,7 +64,7 @@ const spec: RunSpec = {
       freezeLastLayer: steps(0),
     },
   ],
-  batch: { images: 8, microSteps: 1 },
+  batch: { images: 8, microSteps: 1, imageGroups: 1 },
   crops: [{ group: 'global', count: 2, scale: { min: 0.32, max: 1 } }],
   channels: 3,
   augment: {

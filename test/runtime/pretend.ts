@@ -40,7 +40,14 @@ export function pretendJob(wishes: Wishes = {}): Job {
   const spec = {
     ...{ format: 'dinoc-run-spec', version: 1, numericsVersion: 1, experiment: 'pretend', variant: 'full' },
     ...{ seed: wishes.seed ?? 0, configIdentity: wishes.config ?? 'config', device: 'pretend', threads: 1 },
-    ...{ loaders: 1, ranks: 1, batch: { images: 4, microSteps: 2 }, crops: [], channels: 1, masking: null },
+    ...{
+      loaders: 1,
+      ranks: 1,
+      batch: { images: 4, microSteps: 2, imageGroups: 1 },
+      crops: [],
+      channels: 1,
+      masking: null,
+    },
     augment: { mean: [0.5], std: [0.25] },
     state: [tensor('student.w', 'student', 3), tensor('m.student.w', 'moment', 3)],
     phases: [phase('pretrain', steps - 4, true), phase('hires', 4, true)],

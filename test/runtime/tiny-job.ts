@@ -84,6 +84,8 @@ export function tinyJob(source: Source, device: Device, options: TinyOptions = {
     protocolIdentity: (evaluation) => `protocol of ${evaluation}`,
     state: steppers[0]!.state,
     microSteps: experiment.schedule.batch / images,
+    imageGroups: 1,
+    shards: null,
     channels: 3,
     features: [{ name, plan: planFile(name), of: 'teacher', resolutionPx: 16, batch: 4 }],
     compared: [
