@@ -9,8 +9,9 @@ import type {
   StateTensor,
   ValueId,
 } from '../ir/types.js'
-import { type Draft, definitions, mapEntries, openDraft } from './rewrite.js'
+import { definitions, mapEntries } from './rewrite.js'
 import { gatherParameters } from './shard-gather.js'
+import { openWithout, type Parts, paramsOf, partsOf } from './shard-parts.js'
 
 /**
  * Pass 10: state divided over ranks. Of each flat buffer a rank holds its part; whoever reads the tensors gathers them

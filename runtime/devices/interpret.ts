@@ -1,9 +1,11 @@
 import type { Data } from '../../compiler/ir/interpret.js'
-import { kernels, runKernel } from '../../compiler/ir/interpret.js'
+import { collectives, isCollective, kernels, runCollective, runKernel } from '../../compiler/ir/interpret.js'
+import type { CollectiveKind, OpAttrs } from '../../compiler/ir/types.js'
 import type { Plan, PlanTensor, StateSpec, Step } from '../../compiler/plan/plan.js'
 import { diagnose } from '../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
-import type { Capabilities, Device, Executable, HostTensor, State } from './device.js'
+import type { AsyncTransport } from '../distributed/transport.js'
+import type { Capabilities, Device, Executable, HostTensor, State, Transport } from './device.js'
 import { typeOf, validatePlan } from './validate.js'
 
 export interface InterpretOptions {
@@ -22,7 +24,7 @@ export function openInterpret(options: InterpretOptions = {}): Device {
     targetClass: 'arena',
     capabilities,
     state: async (spec) => openState(spec, border),
-    load: async (plan, state) => openPlan(validatePlan(plan), state, border),
+    load: async (plan, state, transport) => openPlan(validatePlan(plan), state, border, transport),
     close: async () => {},
   }
 }
@@ -30,7 +32,7 @@ export function openInterpret(options: InterpretOptions = {}): Device {
 function capabilities(): Capabilities {
   return {
     class: 'arena',
-    has: new Set([...Object.keys(kernels).map((kind) => `op:${kind}`), 'bf16']),
+    has: new Set([...Object.keys({ ...kernels, ...collectives }).map((kind) => `op:${kind}`), 'bf16']),
     arenaLimitBytes: null,
     memoryBytes: null,
     isa: 'float64',
@@ -110,7 +112,7 @@ function place(plan: Plan, state: InterpretState): readonly Data[] {
   })
 }
 
-function openPlan(plan: Plan, state: State, border: 'f32' | 'f64'): Executable {
+function openPlan(plan: Plan, state: State, border: 'f32' | 'f64', transport?: Transport): Executable {
   if (!('tensors' in state)) return refuse('the state belongs to another device')
   const unknown = plan.target.requires.find((need) => !capabilities().has.has(need))
   if (unknown !== undefined) return refuse(`it lacks ${unknown}`)
@@ -119,15 +121,21 @@ function openPlan(plan: Plan, state: State, border: 'f32' | 'f64'): Executable {
   const named = (list: readonly { name: string; tensor: number }[], name: string) =>
     list.find((x) => x.name === name)?.tensor
 
-  const run = (step: Step) => {
+  const compute = async (step: Step, operands: readonly (Data | null)[]): Promise<readonly Data[]> => {
+    const resultTypes = step.results.map((id) => types[id] as (typeof types)[number])
+    if (!isCollective(step.op) || transport === undefined) {
+      const operandTypes = step.operands.map((id) => (id < 0 ? null : (types[id] ?? null)))
+      return runKernel(step.op, operands, operandTypes, step.attrs, resultTypes)
+    }
+    // What a rank hands in stays as it is while others read it.
+    const own = operands.map((x) => (x as Data).slice())
+    const all = await (transport as AsyncTransport).exchange(own)
+    const attrs = step.attrs as OpAttrs[CollectiveKind]
+    return runCollective(step.op, all, attrs, resultTypes)[transport.rank] as readonly Data[]
+  }
+  const run = async (step: Step) => {
     const operands = step.operands.map((id) => (id < 0 ? null : (data[id] as Data)))
-    const results = runKernel(
-      step.op,
-      operands,
-      step.operands.map((id) => (id < 0 ? null : (types[id] ?? null))),
-      step.attrs,
-      step.results.map((id) => types[id] as (typeof types)[number]),
-    )
+    const results = await compute(step, operands)
     // A kernel may return an operand itself, which another result is about to overwrite.
     const own = results.map((r) => (operands.includes(r) ? r.slice() : r))
     own.forEach((result, i) => {
@@ -145,7 +153,12 @@ function openPlan(plan: Plan, state: State, border: 'f32' | 'f64'): Executable {
     run: async (program) => {
       const found = plan.programs.find((p) => p.name === program)
       if (!found) refuse(`plan ${plan.name} has no program ${program}`)
-      for (const step of found?.steps ?? []) run(step)
+      try {
+        for (const step of found?.steps ?? []) await run(step)
+      } catch (error) {
+        ;(transport as AsyncTransport | undefined)?.abandon()
+        throw error
+      }
     },
     metrics: async () =>
       Object.fromEntries(plan.metrics.map((m) => [m.name, handOut(data[m.tensor] as Data, border)])),

@@ -20,6 +20,7 @@ export function smallSpec(changes: Partial<RunSpec> = {}): RunSpec {
     threads: null,
     loaders: null,
     ranks: 1,
+    shards: null,
     state: [],
     phases: [
       {

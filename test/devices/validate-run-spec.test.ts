@@ -23,6 +23,7 @@ const spec: RunSpec = {
   threads: null,
   loaders: 2,
   ranks: 1,
+  shards: null,
   state: [
     {
       name: 'student.w',
