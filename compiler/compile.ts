@@ -96,7 +96,9 @@ export function compileVariant(experiment: ResolvedExperiment, target: CompileTa
   const first = phases[0] as PlannedPhase
   // Training says how a tensor begins (the teacher as a copy of the student); a feature plan only reads it.
   const state = new Map(
-    [...features, ...phases].flatMap(({ module }) => module.state).map((tensor) => [tensor.name, tensor]),
+    [...features.map(({ module }) => module), ...phases.map(({ figures }) => figures)]
+      .flatMap((planned) => planned.state)
+      .map((tensor) => [tensor.name, tensor]),
   )
   return {
     plans,
@@ -180,7 +182,7 @@ function planPhase(
   const figures: PhaseFigures = {
     images,
     microSteps: module.microSteps,
-    state: module.state,
+    state: lowered.state,
     memory: phaseMemory(experiment, plan),
     modelFlops: work,
     executedFlops: executedFlops(module),

@@ -24,6 +24,7 @@ export interface Term {
 
 export interface Health extends TargetStats {
   readonly name: string
+  readonly overMasked: boolean
 }
 
 /** Teacher logits of each loss, centred and sharpened, or balanced by Sinkhorn-Knopp. */
@@ -67,7 +68,11 @@ export function lowerLosses(
     const lower = objective.kind === 'dino' ? lowerDino : lowerIbot
     const lowered = lower(entry, step, target, student, project)
     terms.push(...lowered.terms)
-    health.push({ name: objective.name, ...lowered.stats })
+    health.push({
+      name: objective.name,
+      overMasked: objective.loss.on === 'masked_patches',
+      ...lowered.stats,
+    })
   }
   return { terms, health }
 }

@@ -3,7 +3,7 @@ import type { Phase, ResolvedExperiment } from '../resolve/resolved.js'
 import { handOverCenter, moveCenter } from './centers.js'
 import { ema } from './ema.js'
 import { accumulated, type Inputs, openEntry } from './entry.js'
-import { handOverMeasures, takeMeasures } from './measures.js'
+import { handOverMeasures, type Measure, takeMeasures } from './measures.js'
 import { f32 } from './network.js'
 import { lowerLosses, lowerTargets } from './objectives.js'
 import { adamw, clipBySubmodule, gradientName, trainedParameters } from './optimizer.js'
@@ -64,12 +64,15 @@ export function lowerTrainStep(
     if (exposed.gradients) a.sink('output', gradientName(p), gradient)
     accumulated(a, microSteps, gradientName(p), gradient, 'sum', 'hand over')
   }
-  const measures = [...terms, { name: 'total', value: total }].map((term) => ({
-    ...term,
+  const measures: Measure[] = [...terms, { name: 'total', value: total }].map((term) => ({
     name: `loss.${term.name}`,
+    value: term.value,
   }))
-  for (const { name, entropy, usage } of health)
-    measures.push({ name: `entropy.${name}`, value: entropy }, { name: `usage.${name}`, value: usage })
+  for (const { name, entropy, usage, overMasked } of health)
+    measures.push(
+      { name: `entropy.${name}`, value: entropy, overMasked },
+      { name: `usage.${name}`, value: usage, overMasked },
+    )
   const measured = handOverMeasures(a, step, measures)
   for (const target of targets) handOverCenter(a, microSteps, target)
   a.finish()

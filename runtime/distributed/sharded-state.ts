@@ -30,12 +30,14 @@ export function joinStates(spec: StateSpec, ranks: readonly State[], shards: Sha
     async read(name) {
       const place = places.get(name)
       if (place === undefined) return (ranks[0] as State).read(name)
-      const values = new Float32Array(place.end - place.start)
+      const length = place.end - place.start
+      let values: Float32Array | Float64Array | null = null
       for (const { rank, from, to } of piecesOf(place)) {
-        const part = await (ranks[rank] as State).read(place.buffer)
-        values.set(part.subarray(from, to) as Float32Array, rank * place.part + from - place.start)
+        const part = (await (ranks[rank] as State).read(place.buffer)) as Float32Array | Float64Array
+        values ??= part instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)
+        values.set(part.subarray(from, to), rank * place.part + from - place.start)
       }
-      return values
+      return values as Float32Array | Float64Array
     },
     async write(name, values) {
       const place = places.get(name)
