@@ -9,9 +9,10 @@ import { DiagnosticError } from '../diagnostics/diagnostic.js'
 import { didYouMean } from '../diagnostics/nearest.js'
 import { type BenchResult, bench } from '../runtime/bench.js'
 import { openRunDevice } from '../runtime/devices/registry.js'
+import { openForRun } from '../runtime/distributed/open.js'
 import { exit } from './exit.js'
 import { pickVariants, targetOf } from './jobs.js'
-import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
 import { reportDiagnostics } from './print.js'
 import { countOption } from './run-options.js'
 import { aligned, bytes, rate, significant } from './terminal/figures.js'
@@ -30,7 +31,9 @@ interface Options {
 
 export function define(command: Command): void {
   addFormatOption(
-    addFileOptions(command.argument('<file>', 'FILE#experiment.variant; the first one by default')),
+    addRanksOption(
+      addFileOptions(command.argument('<file>', 'FILE#experiment.variant; the first one by default')),
+    ),
   )
     .option('--device <name>', 'native, wasm, tensorflow, cuda, webgpu or interpret')
     .option('--threads <n>', 'threads of the device')
@@ -68,13 +71,16 @@ async function run(file: string, options: Options): Promise<number> {
     ])
   const threads =
     options.threads === undefined ? resolved.hardware.threads : countOption('--threads', options.threads, 1)
-  const { device } = await openRunDevice(options.device ?? null, resolved.hardware.device, { threads })
+  const asked = await openRunDevice(options.device ?? null, resolved.hardware.device, { threads })
+  const { name } = asked.device
+  const variant = compileVariant(resolved, targetOf(asked.device))
+  await asked.device.close()
+  const spec = variant.runSpec(resolved.seeds[0] ?? 0)
+  const device = await openForRun(name, { threads }, spec)
   try {
-    const variant = compileVariant(resolved, targetOf(device))
-    const spec = variant.runSpec(resolved.seeds[0] ?? 0)
     const file = spec.phases.find((p) => p.name === phase)!.plan
     const steps = countOption('--steps', options.steps, 1)
-    refuseTooLarge(phase, variant.plans[file]!, spec, device.capabilities().memoryBytes)
+    refuseTooLarge(phase, variant.plans[file]!, device.capabilities().memoryBytes)
     const result = await bench({ spec, phase, plan: variant.plans[file]!, device, steps, warmup: 2 })
     process.stdout.write(
       json
@@ -87,10 +93,10 @@ async function run(file: string, options: Options): Promise<number> {
   return exit.good
 }
 
-/** One rank runs the whole plan here, whatever the file says of ranks: what counts is what it will allocate. */
-function refuseTooLarge(phase: string, plan: Plan, spec: RunSpec, deviceBytes: number | null): void {
+/** `deviceBytes`: of one rank, as the plan is. */
+function refuseTooLarge(phase: string, plan: Plan, deviceBytes: number | null): void {
   const arenas = plan.arenas.reduce((sum, arena) => sum + arena.bytes, 0)
-  const state = spec.state.reduce((sum, { dtype, shape }) => sum + tensorBytes({ dtype, shape }), 0)
+  const state = plan.state.reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
   if (deviceBytes === null || arenas + state <= deviceBytes) return
   const found = diagnose(
     'DINO0801',

@@ -9,7 +9,7 @@ import { experimentDirectory, lockPath } from '../runtime/run-directory.js'
 import { executeJobs } from './execute.js'
 import { exit } from './exit.js'
 import { compileJobs, pickVariants, targetOf } from './jobs.js'
-import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { printResults } from './results.js'
 import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
@@ -28,7 +28,7 @@ interface Options extends DeviceFlags {
 
 export function define(command: Command): void {
   const withFile = command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')
-  addDeviceOptions(addFormatOption(addFileOptions(withFile)))
+  addDeviceOptions(addFormatOption(addRanksOption(addFileOptions(withFile))))
     .option('--runs <dir>', 'where runs are kept', 'runs')
     .option('--only <variants>', 'only these variants, separated by commas')
     .option('--seed <numbers>', 'only these seeds, separated by commas')

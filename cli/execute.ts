@@ -1,9 +1,10 @@
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
+import type { RunSpec } from '../compiler/plan/run-spec.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { openRunData } from '../runtime/data/run-data.js'
 import type { Device } from '../runtime/devices/device.js'
-import { openDevice } from '../runtime/devices/registry.js'
+import { openForRun } from '../runtime/distributed/open.js'
 import type { RunEvent, RunOutcome } from '../runtime/events.js'
 import type { Job } from '../runtime/job.js'
 import type { Lock } from '../runtime/lock.js'
@@ -33,7 +34,7 @@ export type Watch = (job: number, event: RunEvent) => void
 export function runHere(
   job: Job,
   settings: ExecutionSettings,
-  device: () => Promise<Device>,
+  device: (spec: RunSpec) => Promise<Device>,
   stopping: () => boolean,
   emit: (event: RunEvent) => void,
 ): Promise<RunOutcome> {
@@ -63,11 +64,7 @@ export async function executeJobs(
   const outcomes: (RunOutcome | null)[] = jobs.map(() => null)
   const queue = jobs.entries()
   const shared = shareThreads(settings, Math.min(atOnce, jobs.length))
-  let device: Promise<Device> | null = null
-  const openShared = (): Promise<Device> => {
-    device ??= openDevice(settings.device, { threads: settings.threads })
-    return device
-  }
+  const devices = sharedDevices(settings)
   const work = async (): Promise<void> => {
     for (const [index, job] of queue) {
       if (stop.stopping()) return
@@ -75,15 +72,34 @@ export async function executeJobs(
       outcomes[index] =
         atOnce > 1
           ? await runInProcess(job, shared, lockOf(job), stop, emit)
-          : await runHere(job, settings, openShared, stop.stopping, emit)
+          : await runHere(job, settings, devices.open, stop.stopping, emit)
     }
   }
   try {
     await Promise.all(Array.from({ length: Math.min(atOnce, jobs.length) }, work))
   } finally {
-    await (device as Promise<Device> | null)?.then((d) => d.close()).catch(() => {})
+    await devices.close()
   }
   return outcomes
+}
+
+/** One device for all jobs that divide their state alike, opened by the first that needs it. */
+export function sharedDevices({ device, threads }: ExecutionSettings): {
+  open(spec: RunSpec): Promise<Device>
+  close(): Promise<void>
+} {
+  const opened = new Map<string, Promise<Device>>()
+  return {
+    open({ ranks, shards }) {
+      const key = JSON.stringify([ranks, shards])
+      const known = opened.get(key) ?? openForRun(device, { threads }, { ranks, shards })
+      opened.set(key, known)
+      return known
+    },
+    async close() {
+      for (const device of opened.values()) await device.then((d) => d.close()).catch(() => {})
+    },
+  }
 }
 
 /** Threads divided between jobs that run side by side, at least one each. */

@@ -1,6 +1,5 @@
-import { openDevice } from '../runtime/devices/registry.js'
 import type { RunEvent } from '../runtime/events.js'
-import { runHere, type ToChild } from './execute.js'
+import { runHere, sharedDevices, type ToChild } from './execute.js'
 
 /**
  * The process of one job under `run --jobs N`. It lives only as long as its parent: the lock on the run directory is
@@ -19,16 +18,9 @@ process.on('message', (message: ToChild) => {
   }
   const { job, settings } = message
   const emit = (event: RunEvent): void => void process.send?.(event)
-  const open = openDevice(settings.device, { threads: settings.threads })
-  open.catch(() => {})
-  void runHere(
-    job,
-    settings,
-    () => open,
-    () => stopping,
-    emit,
-  )
-    .then(() => open.then((device) => device.close()).catch(() => {}))
+  const devices = sharedDevices(settings)
+  void runHere(job, settings, devices.open, () => stopping, emit)
+    .then(devices.close)
     .finally(() => {
       over = true
       process.disconnect()

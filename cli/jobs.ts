@@ -81,10 +81,14 @@ export function refuseOverBudget(
   deviceBytes: number | null,
 ): void {
   const found = [...compiled].flatMap(([{ variant }, { cost }]) =>
-    overBudget(variant.resolved, cost, deviceBytes).map((d): Diagnostic => ({ ...d, severity: 'error' })),
+    overBudget(variant.resolved, cost, ofOneRank(variant.resolved, deviceBytes)).map((d): Diagnostic => ({ ...d, severity: 'error' })),
   )
   if (found.length > 0) throw new DiagnosticError(found)
 }
+
+/** Ranks on one machine share its memory. */
+const ofOneRank = ({ hardware }: ResolvedVariant['resolved'], bytes: number | null): number | null =>
+  bytes === null ? null : Math.floor(bytes / hardware.ranks)
 
 /** Every variant compiled once, then one job a seed; variants in order, seeds within them. */
 export function compileJobs(

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import { countOption } from './run-options.js'
 import { UsageError } from './usage-error.js'
 
 /** What `--set` and `--param` say, as `resolve` takes it. */
@@ -18,8 +19,13 @@ export function addFileOptions(command: Command): Command {
     .option('--param <name=value>', 'give every param of that name a value (repeatable)', collect)
 }
 
-/** Reads what `addFileOptions` collected; a malformed one is a usage error. */
-export function fileOptions(options: { set?: string[]; param?: string[] }): FileOptions {
+/** `--ranks`, for every command that plans or runs for a number of them. */
+export function addRanksOption(command: Command): Command {
+  return command.option('--ranks <n>', 'ranks: the same as --set hardware.ranks=N')
+}
+
+/** Reads what `addFileOptions` and `addRanksOption` collected; a malformed one is a usage error. */
+export function fileOptions(options: { set?: string[]; param?: string[]; ranks?: string }): FileOptions {
   for (const setting of options.set ?? []) assignment('--set', setting, 'schedule.batch="32 img"')
   const params: Record<string, string> = {}
   for (const given of options.param ?? []) {
@@ -28,7 +34,8 @@ export function fileOptions(options: { set?: string[]; param?: string[] }): File
       throw new UsageError(`--param ${given}: \`${name}\` is not the name of a param`)
     params[name] = value
   }
-  return { set: options.set ?? [], params }
+  const ranks = options.ranks === undefined ? [] : [`hardware.ranks=${countOption('--ranks', options.ranks, 1)}`]
+  return { set: [...(options.set ?? []), ...ranks], params }
 }
 
 function assignment(option: string, given: string, example: string): { name: string; value: string } {

@@ -4,7 +4,7 @@ import { jumps, missingPasses, overBudget } from '../compiler/plan/findings.js'
 import type { ResolvedFamily } from '../compiler/resolve/resolve.js'
 import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
 import { exit } from './exit.js'
-import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
 import { dataAtHand } from './plan/data-at-hand.js'
 import { emit, emitStages } from './plan/emit.js'
 import { explain } from './plan/explain.js'
@@ -29,7 +29,9 @@ interface Options {
 
 export function define(command: Command): void {
   addFormatOption(
-    addFileOptions(command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')),
+    addRanksOption(
+      addFileOptions(command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')),
+    ),
   )
     .option('--memory', 'list everything that is alive at the peak')
     .option('--explain', 'what each pass saves: operations, FLOPs, bytes moved, peak memory')

@@ -16,7 +16,7 @@ import { smokeSpec } from '../runtime/smoke.js'
 import { type ExecutionSettings, executeJobs } from './execute.js'
 import { exit } from './exit.js'
 import { compileJobs, type PickedVariant, pickVariants, refuseOverBudget, targetOf } from './jobs.js'
-import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { tableOf } from './results.js'
 import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
@@ -40,7 +40,7 @@ interface Options extends DeviceFlags {
 
 export function define(command: Command): void {
   const withFile = command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')
-  addDeviceOptions(addFormatOption(addFileOptions(withFile)))
+  addDeviceOptions(addFormatOption(addRanksOption(addFileOptions(withFile))))
     .option('--runs <dir>', 'where runs are kept', 'runs')
     .option('--only <variants>', 'only these variants, separated by commas')
     .option('--seed <numbers>', 'only these seeds, separated by commas')

@@ -10,14 +10,10 @@ import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
 import { optimize, type PassEffect, type PassOptions } from './passes/pipeline.js'
 import { buildPlan } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
-import {
-  type PhaseFigures,
-  type PlannedPhase,
-  phaseMemory,
-  type VariantCost,
-  variantCost,
-} from './plan/cost.js'
+import { type PhaseFigures, type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
+import { communication } from './plan/cost-communication.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
+import { planMemory } from './plan/cost-memory.js'
 import { memoryBudget, missingPrecision, overBudget } from './plan/findings.js'
 import { executedFlops } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
@@ -183,7 +179,8 @@ function planPhase(
     images,
     microSteps: module.microSteps,
     state: lowered.state,
-    memory: phaseMemory(experiment, plan),
+    memory: planMemory(plan),
+    communication: communication(module, isSharded(experiment)),
     modelFlops: work,
     executedFlops: executedFlops(module),
     groups: [step.global, ...(step.local === null ? [] : [step.local])].map((crop) => ({

@@ -42,7 +42,7 @@ export interface Settings {
   /** Images of each side of an evaluation; null: all. */
   readonly evaluationImages: number | null
   /** Called when the device is needed; runs that were finished before need none. */
-  openDevice(): Promise<Device>
+  openDevice(spec: RunSpec): Promise<Device>
   openData(job: Job, log: (diagnostic: Diagnostic) => void): Promise<RunData>
   /** Asked between steps: a signal came, save and stop. */
   stopping(): boolean

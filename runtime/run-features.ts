@@ -45,7 +45,7 @@ export async function runFeatures(job: Job, order: FeatureOrder, settings: Setti
     }
     const set = await data.images(order.images)
     const shapes = shapesOf(spec)
-    const device = await settings.openDevice()
+    const device = await settings.openDevice(spec)
     const state = await device.state({ tensors: spec.state })
     try {
       let step = 0

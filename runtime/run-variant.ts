@@ -139,7 +139,7 @@ async function carryOn(
     const run = `${spec.experiment}.${spec.variant} seed ${spec.seed}`
     throw new DiagnosticError([diagnose('DINO1045', null, { run, state: 'has no checkpoint yet' })])
   }
-  const device = await settings.openDevice()
+  const device = await settings.openDevice(spec)
   const state = await device.state({ tensors: spec.state })
   const fromStep = checkpoint?.manifest.step ?? 0
   const events = unfinished ? silentEvents : await openEventFile(files.directory, fromStep)

@@ -1,5 +1,5 @@
 import { embeddedTarget, lowerPhase, optimizePhase } from '../../compiler/compile.js'
-import { missingPasses, type PassEffect } from '../../compiler/passes/pipeline.js'
+import type { PassEffect } from '../../compiler/passes/pipeline.js'
 import { gibibytes } from '../../compiler/plan/findings.js'
 import { measure } from '../../compiler/plan/measure.js'
 import type { ResolvedFamily } from '../../compiler/resolve/resolve.js'
@@ -26,7 +26,6 @@ export function explain(
         name,
         phase,
         passes: trace,
-        missing: missingPasses,
       })),
     })}\n`
   return `${traces.map(({ name, phase, trace }) => passTable(`${name}, phase ${phase}`, trace)).join('\n\n')}\n`
@@ -70,7 +69,6 @@ function passTable(title: string, trace: readonly PassEffect[]): string {
     ...aligned([[`  ${head[0]}`, ...head.slice(1)], ...rows], columns),
     '',
     '  one step of one rank; before a pass, the module as it would run with only what must still follow',
-    `  not in this version: ${missingPasses.join(', ')}`,
   ]
   return lines.join('\n')
 }

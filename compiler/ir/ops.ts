@@ -310,7 +310,9 @@ export type ShapeRule<K extends OpKind> = (
 ) => readonly TensorType[]
 
 /** Kinds whose operands are of any dtype. */
-const anyDtype: ReadonlySet<OpKind> = new Set(['call', 'residual', 'grad', 'cast', 'all_gather'])
+const anyDtype: ReadonlySet<OpKind> = new Set([
+  ...['call', 'residual', 'grad', 'cast', 'all_gather', 'reduce_scatter'],
+] as const)
 
 /** Operand count, attributes, bf16 only where the op takes it, then the op's own rule. */
 function shapeRule<K extends OpKind>(kind: K): ShapeRule<K> {

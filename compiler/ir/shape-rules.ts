@@ -568,12 +568,11 @@ export const rules: { readonly [K in OpKind]: Rule<K> } = {
     return shapes.map((shape) => tensorType(x.dtype, shape))
   },
   reduce_scatter: (o, { ranks, shape }) => {
-    const first = o.float(0)
-    for (let i = 1; i < o.count; i++) o.float(i)
+    for (let i = 0; i < o.count; i++) o.float(i)
     const total = o.all.reduce((n, x) => n + (x ? elements(x) : 0), 0)
     if (Math.ceil(total / ranks) !== size(shape))
       o.badAttribute('shape', `${Math.ceil(total / ranks)} values, a part of ${total}`, shape)
-    return [tensorType(first.dtype, shape)]
+    return [tensorType('f32', shape)]
   },
   all_reduce: (o, { how, weighted }) => {
     const values = o.all.slice(0, weighted ? -1 : undefined)

@@ -479,7 +479,8 @@ export interface OpAttrs {
   all_gather: Ranked & { readonly shapes: readonly (readonly number[])[] }
   /**
    * (x1, ..., xn) -> [shape]: this rank's part of the sum over ranks of x1 ... xn, flattened and concatenated, with
-   * zeros up to ranks * shape. Sums go by rank from 0, as in all_reduce, so every rank has the same bits.
+   * zeros up to ranks * shape. Sums are float32, of bf16 operands too, and go by rank from 0, as in all_reduce: every
+   * rank has the same bits.
    */
   reduce_scatter: Ranked & { readonly shape: readonly number[] }
   /**

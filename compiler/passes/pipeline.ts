@@ -57,8 +57,7 @@ export interface PassEffect {
 
 interface Pass {
   readonly name: string
-  /** null: its place in the order, in a version that does not have it yet. */
-  readonly run: ((module: Module, options: PassOptions) => Module) | null
+  readonly run: (module: Module, options: PassOptions) => Module
 }
 
 /** The passes in order; the numbers are those of the design page. */
@@ -87,12 +86,7 @@ const passes = [
 export type PassName = (typeof passes)[number]['name']
 
 /** For `--after PASS`. */
-export const passNames: readonly PassName[] = passes.filter(({ run }) => run !== null).map(({ name }) => name)
-
-/** Passes that the figures of a plan lack, which `plan` names. */
-export const missingPasses: readonly PassName[] = passes
-  .filter(({ run }) => run === null)
-  .map(({ name }) => name)
+export const passNames: readonly PassName[] = passes.map(({ name }) => name)
 
 /** From a lowered module to kernels only, which `buildPlan` takes. */
 export function optimize(
@@ -103,7 +97,6 @@ export function optimize(
   let now = module
   let before = options.measure?.(executable(now))
   for (const { name, run } of passes) {
-    if (run === null) continue
     now = run(now, options)
     if (options.verifyEach) verify(now)
     options.afterPass?.(name, now)

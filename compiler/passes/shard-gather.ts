@@ -7,7 +7,10 @@ interface Use {
   /** By tensor of the buffer; undefined: not read here. */
   readonly values: readonly (ValueId | undefined)[]
   readonly first: number
-  /** The ops that round each value to bf16, where nothing else reads any of them: bf16 is then what is gathered. */
+  /**
+   * Where all are rounded to bf16 in the end, by a cast or after weight_norm: bf16 is then what is gathered. The cast of
+   * each that has one.
+   */
   readonly casts: readonly (AnyOp | undefined)[] | null
 }
 
@@ -30,6 +33,10 @@ export function gatherParameters(func: Func, { ranks, of }: Parts): Func {
         return read ?? draft.value({ dtype: casts === null ? 'f32' : 'bf16', shape: shapes[k]! })
       })
       draft.emitAs('all_gather', [part], { ranks, shapes }, results, at)
+      values.forEach((value, k) => {
+        if (casts !== null && value !== undefined && casts[k] === undefined)
+          draft.emitAs('cast', [results[k]!], { to: 'f32' }, [value], at)
+      })
     }
     if (!dropped.has(op)) draft.keep(op)
   })
@@ -50,12 +57,19 @@ function usesOf(func: Func, state: ReadonlyMap<string, ValueId>, buffers: Readon
       const op = only === undefined ? undefined : func.ops[only]
       return op?.kind === 'cast' && op.attrs.to === 'bf16' && others.length === 0 ? op : undefined
     })
-    const allCast = values.every(
-      (value, k) => value === undefined || (casts[k] !== undefined && !returned.has(value)),
+    const rounded = values.every(
+      (value, k) =>
+        value === undefined ||
+        (!returned.has(value) &&
+          (casts[k] !== undefined || readers[value]!.every((i) => normedInHalf(func.ops[i]!)))),
     )
-    return [{ buffer, values, first: read.reduce((a, b) => Math.min(a, b)), casts: allCast ? casts : null }]
+    return [{ buffer, values, first: read.reduce((a, b) => Math.min(a, b)), casts: rounded ? casts : null }]
   })
 }
+
+/** Prototypes on their way into products of bf16, and their gradient. */
+const normedInHalf = (op: AnyOp): boolean =>
+  (op.kind === 'weight_norm' && op.attrs.storage === 'bf16') || op.kind === 'weight_norm_grad'
 
 /** Which buffers are gathered before which op: those of a block where the block before it in its network begins. */
 function aheadOf(uses: readonly Use[]): Map<number, Use[]> {

@@ -81,6 +81,13 @@ function scatterGradients(func: Func, { ranks, buffers }: Parts): Func {
   const trained = buffers.filter(({ tensors }) => handed.has(gradientOf(tensors[0]!.name)))
   const gone = new Set(trained.flatMap(({ tensors }) => tensors.map(({ name }) => gradientOf(name))))
 
+  /** Whose parameters were gathered in bf16: their gradients are exchanged in it as well, and added up in float32. */
+  const half = new Set(
+    func.ops.flatMap((op) =>
+      op.kind === 'all_gather' && func.values[op.results[0]!]!.type.dtype === 'bf16' ? [op.module] : [],
+    ),
+  )
+
   const { draft, results } = openWithout(func, gone)
   const dropped = new Set<AnyOp>()
   const after = new Map<number, (() => void)[]>()
@@ -96,7 +103,10 @@ function scatterGradients(func: Func, { ranks, buffers }: Parts): Func {
     const last = Math.max(...own.map((value) => position.get(makers[value] as AnyOp) as number))
     const emit = () => {
       const at = placeOf(func.ops[last] as AnyOp, name)
-      let value = draft.emit('reduce_scatter', own, { ranks, shape: [length] }, at)[0] as ValueId
+      const sent = half.has(name)
+        ? own.map((gradient) => draft.emit('cast', [gradient], { to: 'bf16' }, at)[0] as ValueId)
+        : own
+      let value = draft.emit('reduce_scatter', sent, { ranks, shape: [length] }, at)[0] as ValueId
       if (adds.length > 0) {
         const before = draft.param(draft.type(value), { kind: 'carried', name: gradientOf(name) }, 'sum')
         value = draft.emit('accumulate', [before, value, adds[0]!.operands[2]!], {}, at)[0] as ValueId

@@ -17,13 +17,13 @@ export function tensorBytes(tensor: { dtype: keyof typeof bytesOf; shape: readon
   return tensor.shape.reduce((n, size) => n * size, bytesOf[tensor.dtype])
 }
 
-/** `stateBytes`: of one rank, which may hold only a share of what the plan names. */
-export function planMemory(plan: Plan, stateShare: (name: string) => number): Memory {
+/** Of one rank. */
+export function planMemory(plan: Plan): Memory {
   const byName = new Map<string, number>()
   const add = (name: string, bytes: number) => byName.set(name, (byName.get(name) ?? 0) + bytes)
   let stateBytes = 0
   for (const tensor of plan.state) {
-    const bytes = tensorBytes(tensor) * stateShare(tensor.name)
+    const bytes = tensorBytes(tensor)
     stateBytes += bytes
     add(stateGroup(tensor.name), bytes)
   }

@@ -1,9 +1,9 @@
 import type { Module } from '../ir/types.js'
 import type { Phase, ResolvedExperiment } from '../resolve/resolved.js'
 import { phaseSchedules } from './build-run-spec.js'
-import { type Communication, communication } from './cost-communication.js'
+import type { Communication } from './cost-communication.js'
 import { keptSequences, type ModelFlops, totalFlops } from './cost-flops.js'
-import { type Memory, planMemory } from './cost-memory.js'
+import type { Memory } from './cost-memory.js'
 import type { Plan } from './plan.js'
 import { type ScheduleSummary, type StepClock, summarize, timeInSteps } from './times.js'
 
@@ -85,6 +85,7 @@ export interface PhaseFigures {
   readonly microSteps: number
   readonly state: Module['state']
   readonly memory: Memory
+  readonly communication: Communication
   /** Of one micro-batch. */
   readonly modelFlops: ModelFlops
   /** Of one step of one rank: all programs, each as often as it runs. */
@@ -95,12 +96,6 @@ export interface PhaseFigures {
   readonly imageGroups: number
   /** Stochastic depth of each block; empty where every sequence is computed. */
   readonly subsetRates: readonly number[]
-}
-
-/** The memory of a phase on one rank of an experiment. */
-export function phaseMemory({ hardware }: ResolvedExperiment, plan: Plan): Memory {
-  const share = hardware.shard === 'fsdp' ? 1 / hardware.ranks : 1
-  return planMemory(plan, (name) => (name.startsWith('center.') ? 1 : share))
 }
 
 /** `phases`: those of the experiment, in order. `trainingImages`: null where the data is not at hand. */
@@ -131,31 +126,13 @@ function phaseCost(
   clock: StepClock,
   trainingImages: number | null,
 ): PhaseCost {
-  const { images, microSteps, state, memory, groups } = figures
+  const { images, microSteps, memory, groups } = figures
   const phase = experiment.schedule.phases[index] as Phase
-  const { hardware, schedule, optimizer, optimize, backbone } = experiment
+  const { hardware, schedule, optimizer, backbone } = experiment
   const { ranks } = hardware
   const steps = timeInSteps(phase.length, clock)
   const imagesSeen = steps === null ? null : steps * schedule.batch
-  const count = (role: string) => elementsOf(state, (name) => name.startsWith(`${role}.`))
-  const exchanged = communication({
-    ranks,
-    shard: hardware.shard,
-    precision: optimize.precision,
-    studentParameters: count('student'),
-    teacherParameters: count('teacher'),
-    microSteps,
-    targets: Object.values(experiment.loss).flatMap((loss) =>
-      loss.type === 'koleo' || loss.weight === 0
-        ? []
-        : [
-            {
-              prototypes: prototypesOf(experiment, loss.head),
-              iterations: loss.centering.type === 'sinkhorn' ? loss.centering.iterations : 0,
-            },
-          ],
-    ),
-  })
+  const exchanged = figures.communication
   const schedules = Object.fromEntries(
     Object.entries(phaseSchedules(experiment, index)).map(([name, spec]) => [name, summarize(spec, clock)]),
   )
@@ -210,12 +187,6 @@ function perImage(flops: ModelFlops, images: number): ModelFlops {
     teacher: flops.teacher / images,
     heads: flops.heads / images,
   }
-}
-
-function prototypesOf(experiment: ResolvedExperiment, name: string): number {
-  const head = experiment.head[name]
-  if (head === undefined) return 0
-  return head.type === 'tied' ? prototypesOf(experiment, head.to) : head.prototypes
 }
 
 function parameterCounts(experiment: ResolvedExperiment, state: Module['state']): VariantCost['parameters'] {

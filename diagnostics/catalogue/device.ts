@@ -38,4 +38,9 @@ export const device = {
     'device closed during a run',
     ({ device, plan }) => `device \`${device}\` was closed while it ran plan \`${plan}\``,
   ),
+  DINO0907: entry<{ device: string; ranks: number }>(
+    'error',
+    'device without ranks',
+    ({ device, ranks }) => `device \`${device}\` runs one rank, the experiment asks for ${ranks}`,
+  ),
 } as const

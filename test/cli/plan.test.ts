@@ -180,7 +180,6 @@ describe('dinoc plan', () => {
     const { status, stdout } = plan(`${nano}#emoji_parts.full`, '--explain', ...plain)
     expect(status).toBe(0)
     for (const pass of passNames) expect(stdout).toMatch(new RegExp(`^ {2}${pass} `, 'm'))
-    expect(stdout).toContain('not in this version: shard')
     expect(stdout).toMatch(/stochastic-depth .* -> /)
   })
 

@@ -18,12 +18,9 @@ export function notYet(e: ResolvedExperiment): { path: string; what: string }[] 
   for (const [name, picture] of Object.entries(e.visualize))
     add(true, `visualize.${name}`, `a ${picture.type} picture`)
   add(e.optimize.recompute === 'auto', 'optimize.recompute', '`recompute = auto`')
-  add(
-    e.hardware.ranks > 1,
-    e.hardware.gpus !== null ? 'hardware.gpus' : 'hardware.ranks',
-    'training on several ranks',
-  )
-  add(e.hardware.semantics === 'global', 'hardware.semantics', '`semantics = global`')
+  // Ranks of one machine share its memory; those of several, or a GPU each, are for the torch engine.
+  const places = e.hardware.gpus !== null ? 'hardware.gpus' : 'hardware.nodes'
+  add(e.hardware.ranks > 1 && e.hardware.engine === 'local' && (e.hardware.nodes !== null || e.hardware.gpus !== null), places, 'ranks on several machines or GPUs')
   add(e.hardware.engine === 'torchrun', 'hardware.engine', 'the torchrun engine')
   for (const [name, source] of Object.entries(e.sources)) {
     add(!executableSources.includes(source.type), `sources.${name}`, `a source of type ${source.type}`)

@@ -66,3 +66,34 @@ describe('with global semantics one rank trains as several do', () => {
       await expectSame(one, await run(e, { semantics: 'global', groups: 4, ranks, shard: 'fsdp' }, 3), 9)
   })
 })
+
+describe('by rank, a rank is what a micro-batch is', () => {
+  // Sinkhorn sees all ranks, and one micro-batch: a center moves alike.
+  const { dino, koleo } = tinyExperiment().loss
+  const e = experiment(
+    {
+      masking: null,
+      loss: {
+        dino: { ...dino, centering: softmax } as typeof dino,
+        koleo: koleo!,
+      } as ResolvedExperiment['loss'],
+    },
+    0.3,
+  )
+  const micro = (images: number): ResolvedExperiment => ({
+    ...e,
+    schedule: { ...e.schedule, microBatch: images },
+  })
+
+  test('two ranks train as two micro-batches', async () => {
+    const one = await run(micro(4), {}, 3)
+    for (const shard of ['fsdp', 'none'] as const)
+      await expectSame(one, await run(e, { ranks: 2, shard }, 3), 9)
+  })
+
+  test('two ranks of two micro-batches train as four', async () => {
+    const one = await run(micro(2), {}, 3)
+    for (const shard of ['fsdp', 'none'] as const)
+      await expectSame(one, await run(micro(2), { ranks: 2, shard }, 3), 9)
+  })
+})
