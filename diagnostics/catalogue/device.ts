@@ -38,4 +38,9 @@ export const device = {
     'device closed during a run',
     ({ device, plan }) => `device \`${device}\` was closed while it ran plan \`${plan}\``,
   ),
+  DINO0907: entry<{ plan: string }>(
+    'error',
+    'another rank stopped',
+    ({ plan }) => `this rank of plan \`${plan}\` stopped, because another rank did`,
+  ),
 } as const
