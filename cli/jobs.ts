@@ -81,7 +81,9 @@ export function refuseOverBudget(
   deviceBytes: number | null,
 ): void {
   const found = [...compiled].flatMap(([{ variant }, { cost }]) =>
-    overBudget(variant.resolved, cost, ofOneRank(variant.resolved, deviceBytes)).map((d): Diagnostic => ({ ...d, severity: 'error' })),
+    overBudget(variant.resolved, cost, ofOneRank(variant.resolved, deviceBytes)).map(
+      (d): Diagnostic => ({ ...d, severity: 'error' }),
+    ),
   )
   if (found.length > 0) throw new DiagnosticError(found)
 }

@@ -34,7 +34,8 @@ export function fileOptions(options: { set?: string[]; param?: string[]; ranks?:
       throw new UsageError(`--param ${given}: \`${name}\` is not the name of a param`)
     params[name] = value
   }
-  const ranks = options.ranks === undefined ? [] : [`hardware.ranks=${countOption('--ranks', options.ranks, 1)}`]
+  const ranks =
+    options.ranks === undefined ? [] : [`hardware.ranks=${countOption('--ranks', options.ranks, 1)}`]
   return { set: [...(options.set ?? []), ...ranks], params }
 }
 

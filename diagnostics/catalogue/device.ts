@@ -38,7 +38,12 @@ export const device = {
     'device closed during a run',
     ({ device, plan }) => `device \`${device}\` was closed while it ran plan \`${plan}\``,
   ),
-  DINO0907: entry<{ device: string; ranks: number }>(
+  DINO0907: entry<{ plan: string }>(
+    'error',
+    'another rank stopped',
+    ({ plan }) => `this rank of plan \`${plan}\` stopped, because another rank did`,
+  ),
+  DINO0908: entry<{ device: string; ranks: number }>(
     'error',
     'device without ranks',
     ({ device, ranks }) => `device \`${device}\` runs one rank, the experiment asks for ${ranks}`,

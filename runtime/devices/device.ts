@@ -62,6 +62,15 @@ export interface Executable {
       readonly seconds: number
     }[]
   >
+  /**
+   * What collectives exchanged since the plan was loaded, in bytes: the results of all_gather, the operands of
+   * reduce_scatter, twice the results of all_reduce.
+   */
+  collectiveBytes?(): Promise<{
+    readonly allGather: number
+    readonly reduceScatter: number
+    readonly allReduce: number
+  }>
   close(): Promise<void>
 }
 

@@ -14,7 +14,7 @@ const groups: Readonly<Record<string, () => Promise<(ranks: number) => readonly 
 }
 
 /**
- * The device of a run: as it is for one rank; for several, one of it a rank, between which threads are divided. DINO0907
+ * The device of a run: as it is for one rank; for several, one of it a rank, between which threads are divided. DINO0908
  * where the device runs one rank only.
  */
 export async function openForRun(
@@ -27,10 +27,15 @@ export async function openForRun(
   if (group === undefined)
     throw new DiagnosticError([
       diagnose(
-        'DINO0907',
+        'DINO0908',
         null,
         { device: name, ranks },
-        { help: [`run on a device that has ranks: ${Object.keys(groups).join(' or ')}`, 'set hardware.ranks = 1'] },
+        {
+          help: [
+            `run on a device that has ranks: ${Object.keys(groups).join(' or ')}`,
+            'set hardware.ranks = 1',
+          ],
+        },
       ),
     ])
   const openGroup = await group()

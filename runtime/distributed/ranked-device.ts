@@ -1,5 +1,6 @@
 import type { Shards } from '../../compiler/ir/types.js'
 import type { Plan, StateSpec } from '../../compiler/plan/plan.js'
+import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { Device, Executable, State, Transport } from '../devices/device.js'
 import { joinStates, rankSpec } from './sharded-state.js'
 import { RankLeft } from './transport.js'
@@ -72,6 +73,10 @@ async function loadWhole(device: Device, plan: Plan, state: RankedState): Promis
   }
 }
 
+const wasLeft = (reason: unknown): boolean =>
+  reason instanceof RankLeft ||
+  (reason instanceof DiagnosticError && reason.diagnostics.some(({ code }) => code === 'DINO0907'))
+
 function joinExecutables(ranks: readonly Executable[]): Executable {
   const [first] = ranks as readonly [Executable, ...Executable[]]
   return {
@@ -80,7 +85,7 @@ function joinExecutables(ranks: readonly Executable[]): Executable {
       const ends = await Promise.allSettled(ranks.map((rank) => rank.run(program)))
       const faults = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
       // Of those that stopped, the one that was not left waiting says why.
-      const fault = faults.find((reason) => !(reason instanceof RankLeft)) ?? faults[0]
+      const fault = faults.find((reason) => !wasLeft(reason)) ?? faults[0]
       if (fault !== undefined) throw fault
     },
     // The mean over ranks is a step of the plan.

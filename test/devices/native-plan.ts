@@ -33,7 +33,7 @@ export function random(seed: number): () => number {
 
 const elements = (type: TensorType) => type.shape.reduce((n, size) => n * size, 1)
 
-function draw({ type, fill }: Operand, next: () => number): HostTensor {
+export function draw({ type, fill }: Operand, next: () => number): HostTensor {
   const values = type.dtype === 'i32' ? new Int32Array(elements(type)) : new Float32Array(elements(type))
   for (let i = 0; i < values.length; i++) {
     if (typeof fill === 'object') values[i] = 'below' in fill ? Math.floor(next() * fill.below) : fill[i]!
@@ -44,37 +44,52 @@ function draw({ type, fill }: Operand, next: () => number): HostTensor {
   return type.dtype === 'bf16' ? values.map(roundToBf16) : values
 }
 
-/** Each tensor has an arena of its own and no byte more, so that a sanitizer sees a step beyond it. */
-function planOf(kind: KernelKind, one: Case, results: readonly TensorType[]): Plan {
+/** One op of a plan, with its attributes and operands. */
+export interface Op {
+  readonly kind: KernelKind
+  readonly one: Case
+}
+
+const typesOf = (one: Case) => one.operands.map((o) => o?.type ?? null)
+export const resultsOf = ({ kind, one }: Op) => resultTypes(kind, typesOf(one), one.attrs)
+
+/**
+ * A plan of one program, `p`, that runs ops on inputs `operand0` ... and leaves outputs `result0` ..., numbered through.
+ * Each tensor has an arena of its own and no byte more, so that a sanitizer sees a step beyond it.
+ */
+export function planOf(ops: readonly Op[]): Plan {
   const tensors: PlanTensor[] = []
   const place = (type: TensorType, name: string, live: readonly [number, number]) => {
     const id = tensors.length
     tensors.push({ id, name, ...type, place: { kind: 'arena', arena: id, offset: 0 }, live })
     return id
   }
-  const operands = one.operands.map((o, i) => (o ? place(o.type, `operand${i}`, [-1, 1]) : -1))
-  const outputs = results.map((type, i) => place(type, `result${i}`, [0, 1]))
-  const step = {
-    op: kind,
-    operands,
-    results: outputs,
-    attrs: one.attrs,
-    module: 'test',
-    stage: 'forward',
-    span: null,
-  } as Step
+  const operands: number[] = []
+  const outputs: number[] = []
+  const end = ops.length
+  const steps = ops.map((op, at): Step => {
+    const { kind, one } = op
+    const ins = one.operands.map((o, i) =>
+      o ? place(o.type, `operand${operands.length + i}`, [-1, end]) : -1,
+    )
+    const outs = resultsOf(op).map((type, i) => place(type, `result${outputs.length + i}`, [at, end]))
+    operands.push(...ins)
+    outputs.push(...outs)
+    const where = { module: 'test', stage: 'forward', span: null }
+    return { op: kind, operands: ins, results: outs, attrs: one.attrs, ...where } as Step
+  })
   return {
     format: 'dinoc-plan',
     version: 1,
-    name: `kernel ${kind}`,
-    target: { class: 'arena', requires: [`op:${kind}`] },
+    name: `kernel ${ops.map(({ kind }) => kind).join(', ')}`,
+    target: { class: 'arena', requires: [...new Set(ops.map(({ kind }) => `op:${kind}`))] },
     arenas: tensors.map((t) => ({ bytes: tensorBytes(t) })),
     tensors,
     inputs: operands.flatMap((tensor, i) =>
       tensor < 0 ? [] : [{ name: `operand${i}`, tensor, program: 'p', generator: { kind: 'images' } }],
     ),
     state: [],
-    programs: [{ name: 'p', steps: [step] }],
+    programs: [{ name: 'p', steps }],
     microSteps: 1,
     metrics: [],
     outputs: outputs.map((tensor, i) => ({ name: `result${i}`, tensor })),
@@ -94,22 +109,21 @@ function share(kind: KernelKind, one: Case, result: TensorType): number {
   return 1e-5 * (one.slack ?? 1) + stored + inside
 }
 
+export const wide = (values: HostTensor | null) =>
+  values instanceof Float32Array ? Float64Array.from(values) : (values as Int32Array | null)
+
 function trialOf(kind: KernelKind, one: Case, name: string, number: number): Trial {
   const next = random(1 + number)
   const values = one.operands.map((o) => o && draw(o, next))
-  const types = one.operands.map((o) => o?.type ?? null)
-  const results = resultTypes(kind, types, one.attrs)
-  const wide = values.map((v) =>
-    v instanceof Float32Array ? Float64Array.from(v) : (v as Int32Array | null),
-  )
-  const expected = runKernel(kind, wide, types, one.attrs, results)
+  const results = resultsOf({ kind, one })
+  const expected = runKernel(kind, values.map(wide), typesOf(one), one.attrs, results)
   const limits = expected.map((data, r) => {
     if (data instanceof Int32Array) return 0
     let largest = one.floor ?? 1e-3
     for (const value of data) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value))
     return share(kind, one, results[r]!) * largest
   })
-  return { kind, name, plan: planOf(kind, one, results), values, expected, limits }
+  return { kind, name, plan: planOf([{ kind, one }]), values, expected, limits }
 }
 
 export const kinds = Object.keys(cases) as readonly KernelKind[]

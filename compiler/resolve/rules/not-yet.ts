@@ -20,7 +20,13 @@ export function notYet(e: ResolvedExperiment): { path: string; what: string }[] 
   add(e.optimize.recompute === 'auto', 'optimize.recompute', '`recompute = auto`')
   // Ranks of one machine share its memory; those of several, or a GPU each, are for the torch engine.
   const places = e.hardware.gpus !== null ? 'hardware.gpus' : 'hardware.nodes'
-  add(e.hardware.ranks > 1 && e.hardware.engine === 'local' && (e.hardware.nodes !== null || e.hardware.gpus !== null), places, 'ranks on several machines or GPUs')
+  add(
+    e.hardware.ranks > 1 &&
+      e.hardware.engine === 'local' &&
+      (e.hardware.nodes !== null || e.hardware.gpus !== null),
+    places,
+    'ranks on several machines or GPUs',
+  )
   add(e.hardware.engine === 'torchrun', 'hardware.engine', 'the torchrun engine')
   for (const [name, source] of Object.entries(e.sources)) {
     add(!executableSources.includes(source.type), `sources.${name}`, `a source of type ${source.type}`)

@@ -9,6 +9,7 @@ declare const handle: unique symbol
 export type DeviceHandle = { readonly [handle]: 'device' }
 export type StateHandle = { readonly [handle]: 'state' }
 export type PlanHandle = { readonly [handle]: 'plan' }
+export type GroupHandle = { readonly [handle]: 'group' }
 
 /** Why src/plan.cc refused a plan: reason, message, and the program, step or tensor to blame (-1: none). */
 export type Refusal = readonly [
@@ -18,7 +19,7 @@ export type Refusal = readonly [
   step: number,
   tensor: number,
 ]
-/** A value met while running that must not be used: FaultCode, step, operand, the value and its bound. */
+/** Why a run ended before its end: FaultCode, step; operand, value and bound where a value must not be used. */
 export type Fault = readonly [code: number, step: number, operand: number, value: number, bound: number]
 
 /** src/addon.cc. Promises are settled in the order of the calls. */
@@ -38,7 +39,17 @@ export interface Addon {
     values: Float32Array | Int32Array,
     write: boolean,
   ): Promise<void>
-  loadPlan(plan: Float64Array, state: StateHandle, metrics: Int32Array): PlanHandle | Refusal
+  /** For ranks of this environment: the first plans that they load meet at their collectives, then the second ... */
+  createGroup(ranks: number): GroupHandle
+  loadPlan(
+    device: DeviceHandle,
+    plan: Float64Array,
+    state: StateHandle,
+    metrics: Int32Array,
+    group: GroupHandle | undefined,
+    rank: number,
+  ): PlanHandle | Refusal
+  /** Ranks that wait for this one at a collective, now or later, stop with a fault. */
   closePlan(plan: PlanHandle): void
   writeTensor(device: DeviceHandle, plan: PlanHandle, tensor: number, values: Float32Array | Int32Array): void
   readTensor(
@@ -50,6 +61,8 @@ export interface Addon {
   runProgram(device: DeviceHandle, plan: PlanHandle, program: number): Promise<Fault | undefined>
   readMetric(plan: PlanHandle, metric: number, into: Float32Array | Int32Array): void
   readSeconds(device: DeviceHandle, plan: PlanHandle, program: number, into: Float64Array): Promise<void>
+  /** By the runs that ended. */
+  collectiveBytes(plan: PlanHandle): readonly [allGather: number, reduceScatter: number, allReduce: number]
   /**
    * One view of an image on the calling thread, at once. `numbers`: the image's width, height and channels; left, top,
    * width and height of its box; side, mirrored, and how many steps; then (step, value) of each. `weights`: the blur's,

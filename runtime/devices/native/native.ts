@@ -3,10 +3,10 @@ import type { DType } from '../../../compiler/ir/types.js'
 import type { Plan, PlanTensor, StateSpec, Step } from '../../../compiler/plan/plan.js'
 import { diagnose } from '../../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../../diagnostics/diagnostic.js'
-import type { Capabilities, Device, Executable, HostTensor, State } from '../device.js'
+import type { Capabilities, Device, Executable, HostTensor, State, Transport } from '../device.js'
 import { refuseMissing } from '../requires.js'
 import { validatePlan } from '../validate.js'
-import type { Addon, DeviceHandle, Fault, PlanHandle, Refusal, StateHandle } from './addon.js'
+import type { Addon, DeviceHandle, Fault, GroupHandle, PlanHandle, Refusal, StateHandle } from './addon.js'
 import { chooseInstructionSet, loadAddon } from './addon.js'
 import { encodePlan } from './encode.js'
 
@@ -32,13 +32,27 @@ export async function openNative(options: { readonly threads: number | null }): 
     targetClass: 'arena',
     capabilities: () => capabilities,
     state: async (spec) => createState(addon, device, spec),
-    load: async (plan, state) => {
+    load: async (plan, state, transport) => {
       const valid = validatePlan(plan)
       refuseMissing(valid, 'native', capabilities)
-      return loadPlan(addon, device, valid, state as NativeState)
+      return loadPlan(addon, device, valid, state as NativeState, transport as NativeTransport | undefined)
     },
     close: async () => addon.closeDevice(device),
   }
+}
+
+interface NativeTransport extends Transport {
+  readonly group: GroupHandle
+}
+
+/**
+ * For native devices of this process, one for each rank. They meet in shared memory: each device runs the same programs
+ * of the same plan, and its collectives wait for those of the others. Ranks load their plans in the same order. A plan
+ * closed, a device closed or a fault on one rank ends the runs of the others with DINO0907.
+ */
+export function openNativeGroup(ranks: number): readonly Transport[] {
+  const group = loadAddon().createGroup(ranks)
+  return Array.from({ length: ranks }, (_, rank): NativeTransport => ({ rank, ranks, group }))
 }
 
 const elements = (shape: readonly number[]) => shape.reduce((n, size) => n * size, 1)
@@ -122,14 +136,25 @@ function faultOf(plan: Plan, program: number, [code, step, operand, value, bound
   if (code === 4) return outOfMemory(`scratch memory of plan \`${plan.name}\``)
   if (code === 3)
     return new DiagnosticError([diagnose('DINO0906', null, { device: 'native', plan: plan.name })])
+  if (code === 5) return new DiagnosticError([diagnose('DINO0907', null, { plan: plan.name })])
   const at = stepOf(plan, program, step)!
+  if (code === 6) {
+    const what = `step ${step} of \`${plan.programs[program]!.name}\` (\`${at.op}\` in \`${at.module}\`) met another step on another rank`
+    return new DiagnosticError([diagnose('DINO0902', at.span, { device: 'native', what })])
+  }
   const tensor = plan.tensors[at.operands[operand]!]!.name
   return new DiagnosticError([
     diagnose('DINO0905', at.span, { tensor, op: at.op, value, limit: code === 2 ? bound : bound - 1 }),
   ])
 }
 
-function loadPlan(addon: Addon, device: DeviceHandle, plan: Plan, state: NativeState): Executable {
+function loadPlan(
+  addon: Addon,
+  device: DeviceHandle,
+  plan: Plan,
+  state: NativeState,
+  transport: NativeTransport | undefined,
+): Executable {
   const kinds = new Map(addon.kinds().map((kind, i) => [kind, i]))
   const known = new Set(state.names)
   for (const { name } of plan.state)
@@ -142,9 +167,12 @@ function loadPlan(addon: Addon, device: DeviceHandle, plan: Plan, state: NativeS
       ])
   const words = encodePlan(plan, kinds, state.indexOf)
   const loaded = addon.loadPlan(
+    device,
     words,
     state.handle,
     Int32Array.from(plan.metrics, (m) => m.tensor),
+    transport?.group,
+    transport?.rank ?? 0,
   )
   if (Array.isArray(loaded)) throw refusal(plan, loaded as unknown as Refusal)
   const handle = loaded as PlanHandle
@@ -197,6 +225,10 @@ function loadPlan(addon: Addon, device: DeviceHandle, plan: Plan, state: NativeS
         })
       }
       return [...parts.values()]
+    },
+    collectiveBytes: async () => {
+      const [allGather, reduceScatter, allReduce] = addon.collectiveBytes(handle)
+      return { allGather, reduceScatter, allReduce }
     },
     close: async () => addon.closePlan(handle),
   }

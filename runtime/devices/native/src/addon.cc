@@ -4,6 +4,7 @@
 #define NAPI_VERSION 8
 #include <node_api.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -15,9 +16,11 @@
 namespace dino {
 namespace {
 
-/** A plan loaded, and the metrics of its last run. */
+/** A plan loaded, and the metrics and bytes exchanged as its last run left them. */
 struct Loaded {
   std::unique_ptr<Executor> executor;
+  std::shared_ptr<RankGroup> group;
+  std::vector<int64_t> collective_bytes = std::vector<int64_t>(collective_kind_count);
   std::vector<size_t> metrics;
   std::mutex mutex;
   std::vector<std::vector<char>> snapshot;
@@ -41,6 +44,22 @@ void copy_out(const Tensor& t, void* to) {
   for (int64_t i = 0; i < t.elements; i++) static_cast<float*>(to)[i] = from_bf16(static_cast<const uint16_t*>(t.data)[i]);
 }
 
+/** A group for every plan that the ranks load: the first of each rank meet, then the second of each, and so on. */
+struct Ranks {
+  explicit Ranks(int count) : loaded(static_cast<size_t>(count)) {}
+
+  Membership join(int rank) {
+    const size_t plan = loaded[static_cast<size_t>(rank)]++;
+    if (plan == groups.size()) groups.push_back(std::make_shared<RankGroup>(static_cast<int>(loaded.size())));
+    const std::shared_ptr<RankGroup> group = groups[plan];
+    if (*std::min_element(loaded.begin(), loaded.end()) > plan) groups[plan].reset();  // all are in
+    return Membership{group, rank};
+  }
+
+  std::vector<size_t> loaded;  // plans by rank
+  std::vector<std::shared_ptr<RankGroup>> groups;
+};
+
 struct Device {
   Device(int threads, const Isa& isa) : engine(threads, isa) {}
   Engine engine;
@@ -49,6 +68,7 @@ struct Device {
   napi_threadsafe_function done = nullptr;
   int64_t pending = 0;  // on the JavaScript thread only
   std::unique_ptr<Queue> queue;
+  std::vector<std::weak_ptr<RankGroup>> groups;  // of the plans loaded on it
 };
 
 /** One request on its way through the queue and back. */
@@ -165,6 +185,8 @@ napi_value enqueue(napi_env env, Device* device, std::unique_ptr<Work> work, boo
 
 void end(Device* device) {
   device->stop.store(true);
+  for (const std::weak_ptr<RankGroup>& held : device->groups)
+    if (const std::shared_ptr<RankGroup> group = held.lock()) group->stop();
   device->queue.reset();
 }
 
@@ -296,18 +318,56 @@ napi_value transfer_state(napi_env env, napi_callback_info info) {
   });
 }
 
-/** (Float64Array plan, state, Int32Array metric tensors) -> executable, or [reason, message, program, step, tensor] */
+/** (ranks) -> group */
+napi_value create_group(napi_env env, napi_callback_info info) {
+  napi_value values[1], value = nullptr;
+  size_t ranks = 0;
+  if (!arguments(env, info, values) || !index_below(env, values[0], max_ranks + 1, ranks)) return nullptr;
+  if (ranks == 0) return ok(env, napi_invalid_arg), nullptr;
+  auto group = std::make_unique<Ranks>(static_cast<int>(ranks));
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Ranks*>(data); };
+  if (!ok(env, napi_create_external(env, group.get(), finalize, nullptr, &value))) return nullptr;
+  group.release();
+  return value;
+}
+
+/** A place among the ranks of a group, or as the only one where `group` is undefined. */
+bool membership(napi_env env, Device* device, napi_value group, napi_value rank, Membership& member) {
+  napi_valuetype type = napi_undefined;
+  if (!ok(env, napi_typeof(env, group, &type))) return false;
+  if (type == napi_undefined) {
+    member = Membership{std::make_shared<RankGroup>(1), 0};
+    return true;
+  }
+  Ranks* ranks = external<Ranks>(env, group);
+  size_t number = 0;
+  if (!ranks || !index_below(env, rank, ranks->loaded.size(), number)) return false;
+  member = ranks->join(static_cast<int>(number));
+  auto& groups = device->groups;
+  groups.erase(std::remove_if(groups.begin(), groups.end(), [](const auto& held) { return held.expired(); }), groups.end());
+  groups.push_back(member.group);
+  return true;
+}
+
+/**
+ * (device, Float64Array plan, state, Int32Array metric tensors, group or undefined, rank) -> executable, or [reason,
+ * message, program, step, tensor]
+ */
 napi_value load_plan(napi_env env, napi_callback_info info) {
-  napi_value values[3];
+  napi_value values[6];
   if (!arguments(env, info, values)) return nullptr;
-  auto* held = external<std::shared_ptr<State>>(env, values[1]);
+  Device* device = external<Device>(env, values[0]);
+  auto* held = device ? external<std::shared_ptr<State>>(env, values[2]) : nullptr;
   Array words, metrics;
-  if (!held || !typed_array(env, values[0], words) || !typed_array(env, values[2], metrics)) return nullptr;
+  if (!held || !typed_array(env, values[1], words) || !typed_array(env, values[3], metrics)) return nullptr;
   if (!*held || words.type != napi_float64_array || metrics.type != napi_int32_array)
     return ok(env, napi_invalid_arg), nullptr;
   LoadError error;
+  Membership member;
+  if (!membership(env, device, values[4], values[5], member)) return nullptr;
   auto loaded = std::make_shared<Loaded>();
-  loaded->executor = Executor::load(static_cast<const double*>(words.data), words.length, *held, error);
+  loaded->group = member.group;
+  loaded->executor = Executor::load(static_cast<const double*>(words.data), words.length, *held, error, member);
   napi_value value = nullptr;
   if (!loaded->executor) {
     napi_create_array(env, &value);
@@ -337,11 +397,14 @@ std::shared_ptr<Loaded> loaded_of(napi_env env, napi_value value) {
   return *held;
 }
 
-/** (executable): frees its arenas after what is queued. */
+/** (executable): frees its arenas after what is queued; no rank waits for another of its group any more. */
 napi_value close_plan(napi_env env, napi_callback_info info) {
   napi_value values[1];
   if (!arguments(env, info, values)) return nullptr;
-  if (auto* held = external<std::shared_ptr<Loaded>>(env, values[0])) held->reset();
+  auto* held = external<std::shared_ptr<Loaded>>(env, values[0]);
+  if (!held) return nullptr;
+  if (*held) (*held)->group->stop();
+  held->reset();
   return nullptr;
 }
 
@@ -400,6 +463,7 @@ napi_value run_program(napi_env env, napi_callback_info info) {
   return enqueue(env, device, std::move(work), true, [device, loaded, program](Work& work) {
     work.outcome = loaded->executor->run(program, device->engine, device->stop);
     std::lock_guard<std::mutex> lock(loaded->mutex);
+    loaded->collective_bytes = loaded->executor->collective_bytes();
     for (size_t i = 0; i < loaded->metrics.size(); i++)
       copy_out(loaded->executor->tensor(loaded->metrics[i]), loaded->snapshot[i].data());
   });
@@ -418,6 +482,19 @@ napi_value read_metric(napi_env env, napi_callback_info info) {
   std::lock_guard<std::mutex> lock(loaded->mutex);
   std::memcpy(array.data, loaded->snapshot[metric].data(), loaded->snapshot[metric].size());
   return nullptr;
+}
+
+/** (executable) -> [bytes of each kind of collective] exchanged by the runs that ended */
+napi_value collective_bytes(napi_env env, napi_callback_info info) {
+  napi_value values[1], list = nullptr;
+  if (!arguments(env, info, values)) return nullptr;
+  const std::shared_ptr<Loaded> loaded = loaded_of(env, values[0]);
+  if (!loaded) return nullptr;
+  napi_create_array(env, &list);
+  std::lock_guard<std::mutex> lock(loaded->mutex);
+  uint32_t at = 0;
+  for (int64_t bytes : loaded->collective_bytes) napi_set_element(env, list, at++, number_of(env, static_cast<double>(bytes)));
+  return list;
 }
 
 /** (device, executable, program, Float64Array of its steps) -> promise: seconds since the last call */
@@ -525,6 +602,7 @@ NAPI_MODULE_INIT() {
       {"createState", create_state},
       {"closeState", close_state},
       {"transferState", transfer_state},
+      {"createGroup", create_group},
       {"loadPlan", load_plan},
       {"closePlan", close_plan},
       {"writeTensor", write_tensor},
@@ -532,6 +610,7 @@ NAPI_MODULE_INIT() {
       {"runProgram", run_program},
       {"readMetric", read_metric},
       {"readSeconds", read_seconds},
+      {"collectiveBytes", collective_bytes},
       {"augmentView", augment_view},
   };
   for (const auto& f : functions) {

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <new>
 
+#include "collectives.h"
+
 namespace dino {
 
 std::shared_ptr<State> State::create(const std::vector<StateTensor>& tensors) {
@@ -17,10 +19,11 @@ std::shared_ptr<State> State::create(const std::vector<StateTensor>& tensors) {
   return state->block_.data() ? state : nullptr;
 }
 
-std::unique_ptr<Executor> Executor::load(const double* words, size_t count, std::shared_ptr<State> state, LoadError& error) {
+std::unique_ptr<Executor> Executor::load(const double* words, size_t count, std::shared_ptr<State> state, LoadError& error,
+                                         Membership member) {
   using Reason = LoadError::Reason;
-  std::unique_ptr<Executor> self(new Executor);
-  if (!decode_plan(words, count, self->plan_, error)) return nullptr;
+  std::unique_ptr<Executor> self(new Executor(std::move(member)));
+  if (!decode_plan(words, count, self->plan_, error) || !self->check_ranks(error)) return nullptr;
   self->state_ = std::move(state);
   for (int64_t bytes : self->plan_.arenas) {
     self->arenas_.emplace_back(static_cast<size_t>(bytes));
@@ -64,10 +67,47 @@ std::unique_ptr<Executor> Executor::load(const double* words, size_t count, std:
   return self;
 }
 
+/** Every collective is one of as many ranks as the group has. */
+bool Executor::check_ranks(LoadError& error) const {
+  const int ranks = member_.group->ranks();
+  for (size_t p = 0; p < plan_.programs.size(); p++)
+    for (size_t s = 0; s < plan_.programs[p].steps.size(); s++) {
+      const PlanStep& step = plan_.programs[p].steps[s];
+      if (!is_collective(step.kind) || step.attributes[0] == ranks) continue;
+      error.reason = LoadError::Reason::unsupported;
+      error.message = "is one of " + std::to_string(static_cast<int>(step.attributes[0])) + " ranks, and the plan is loaded for " + std::to_string(ranks);
+      error.program = static_cast<int64_t>(p);
+      error.step = static_cast<int64_t>(s);
+      return false;
+    }
+  return true;
+}
+
 int64_t Executor::arena_bytes() const {
   int64_t bytes = 0;
   for (int64_t arena : plan_.arenas) bytes += arena;
   return bytes;
+}
+
+void Executor::run_step(const Step& step, Engine& engine, Fault& fault) {
+  engine.workspace.reset();
+  const Call call{step.in.data(),
+                  step.out.data(),
+                  step.attributes.data(),
+                  static_cast<int>(step.in.size()),
+                  static_cast<int>(step.out.size()),
+                  static_cast<int>(step.attributes.size()),
+                  &engine.workspace,
+                  &engine.pool,
+                  &fault};
+  try {
+    if (!is_collective(step.kind)) return engine.isa.kernels[static_cast<int>(step.kind)](call);
+    run_collective(step.kind, call, *member_.group, member_.rank);
+    if (fault.code == FaultCode::none)
+      collective_bytes_[static_cast<size_t>(step.kind) - local_kind_count] += payload_bytes(step.kind, call);
+  } catch (const std::bad_alloc&) {
+    fault.code = FaultCode::memory;
+  }
 }
 
 Outcome Executor::run(size_t program, Engine& engine, const std::atomic<bool>& stop) {
@@ -77,31 +117,18 @@ Outcome Executor::run(size_t program, Engine& engine, const std::atomic<bool>& s
   Clock::time_point before = Clock::now();
   for (size_t i = 0; i < steps.size(); i++) {
     Step& step = steps[i];
-    if (stop.load(std::memory_order_relaxed)) {
+    if (stop.load(std::memory_order_relaxed))
       outcome.fault.code = FaultCode::stopped;
-      outcome.step = static_cast<int64_t>(i);
-      return outcome;
-    }
-    engine.workspace.reset();
-    const Call call{step.in.data(),
-                    step.out.data(),
-                    step.attributes.data(),
-                    static_cast<int>(step.in.size()),
-                    static_cast<int>(step.out.size()),
-                    static_cast<int>(step.attributes.size()),
-                    &engine.workspace,
-                    &engine.pool,
-                    &outcome.fault};
-    try {
-      engine.isa.kernels[static_cast<int>(step.kind)](call);
-    } catch (const std::bad_alloc&) {
-      outcome.fault.code = FaultCode::memory;
-    }
+    else
+      run_step(step, engine, outcome.fault);
     const Clock::time_point after = Clock::now();
     step.seconds += std::chrono::duration<double>(after - before).count();
     before = after;
     if (outcome.fault.code == FaultCode::none) continue;
+    // A wait that closing the device ended.
+    if (outcome.fault.code == FaultCode::rank_stopped && stop.load()) outcome.fault.code = FaultCode::stopped;
     outcome.step = static_cast<int64_t>(i);
+    member_.group->stop();
     return outcome;
   }
   return outcome;

@@ -7,6 +7,7 @@
 #include "isa.h"
 #include "memory.h"
 #include "plan.h"
+#include "rank-group.h"
 #include "thread-pool.h"
 
 namespace dino {
@@ -46,13 +47,22 @@ struct Outcome {
   int64_t step = -1;
 };
 
-/** A plan bound to a state, with arenas of its own. */
+/** A place among the ranks that run one plan. */
+struct Membership {
+  std::shared_ptr<RankGroup> group;
+  int rank;
+};
+
+/** A plan bound to a state, with arenas of its own; one rank's where several run it. */
 class Executor {
  public:
-  /** Null where the plan does not hold up; `error` then says why. */
-  static std::unique_ptr<Executor> load(const double* words, size_t count, std::shared_ptr<State> state, LoadError& error);
+  /** Null where the plan does not hold up; `error` then says why. Without a group it is the only rank. */
+  static std::unique_ptr<Executor> load(const double* words, size_t count, std::shared_ptr<State> state, LoadError& error,
+                                        Membership member = {std::make_shared<RankGroup>(1), 0});
+  /** No other rank waits for it any more. */
+  ~Executor() { member_.group->stop(); }
 
-  /** Runs a program. Stops before the next step once `stop` is set. */
+  /** Runs a program. Stops before the next step once `stop` is set; whoever sets it also stops the group. */
   Outcome run(size_t program, Engine& engine, const std::atomic<bool>& stop);
 
   size_t programs() const { return programs_.size(); }
@@ -61,6 +71,8 @@ class Executor {
   int64_t arena_bytes() const;
   /** Seconds of each step of a program since the last call. */
   std::vector<double> take_seconds(size_t program);
+  /** Bytes exchanged since it was loaded, by kind of collective in the order of kinds.h. */
+  std::vector<int64_t> collective_bytes() const { return collective_bytes_; }
 
  private:
   struct Step {
@@ -70,8 +82,13 @@ class Executor {
     double seconds = 0;
   };
 
-  Executor() = default;
+  explicit Executor(Membership member) : member_(std::move(member)) {}
 
+  bool check_ranks(LoadError& error) const;
+  void run_step(const Step& step, Engine& engine, Fault& fault);
+
+  const Membership member_;
+  std::vector<int64_t> collective_bytes_ = std::vector<int64_t>(collective_kind_count);
   Plan plan_;
   std::shared_ptr<State> state_;
   std::vector<Block> arenas_;

@@ -4,19 +4,19 @@ namespace dino {
 
 #if defined(DINO_X86)
 namespace avx512bf16 {
-extern const Kernel kernel_table[kind_count];
+extern const Kernel kernel_table[local_kind_count];
 }
 namespace avx512 {
-extern const Kernel kernel_table[kind_count];
+extern const Kernel kernel_table[local_kind_count];
 void view(const View&);
 }
 namespace avx2 {
-extern const Kernel kernel_table[kind_count];
+extern const Kernel kernel_table[local_kind_count];
 void view(const View&);
 }
 #endif
 namespace portable {
-extern const Kernel kernel_table[kind_count];
+extern const Kernel kernel_table[local_kind_count];
 void view(const View&);
 }
 

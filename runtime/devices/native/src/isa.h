@@ -15,7 +15,7 @@ struct Isa {
   const char* name;   // "avx512"
   const char* title;  // "AVX-512"
   bool supported;     // by this machine
-  const Kernel* kernels;
+  const Kernel* kernels;  // of the local kinds
   ViewKernel view;
 };
 

@@ -52,9 +52,12 @@ static inline float from_bf16(uint16_t half) {
   return x;
 }
 
-enum class FaultCode : int { none = 0, index = 1, rows = 2, stopped = 3, memory = 4 };
+enum class FaultCode : int { none = 0, index = 1, rows = 2, stopped = 3, memory = 4, rank_stopped = 5, ranks_differ = 6 };
 
-/** A value found while running that must not be used: an index or a row count outside its tensor. */
+/**
+ * Why a run ended before its end: a value that must not be used (an index or a row count outside its tensor), the
+ * device closed, no memory, another rank of the group stopped, ranks at different steps.
+ */
 struct Fault {
   FaultCode code;
   int operand;

@@ -1,22 +1,11 @@
 #include "thread-pool.h"
 
-#if defined(__x86_64__) || defined(__i386__)
-#include <immintrin.h>
-#endif
+#include "relax.h"
 
 namespace dino {
 namespace {
 
 constexpr uint64_t low = 0xffffffffu;
-constexpr int spins_before_sleep = 4000;
-
-void relax() {
-#if defined(__x86_64__) || defined(__i386__)
-  _mm_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 uint64_t generation_of(uint64_t ticket) { return ticket >> 32; }
 

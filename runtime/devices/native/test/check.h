@@ -58,6 +58,7 @@ bool read_trials(const char* path, std::vector<Trial>& trials);
 
 void test_pool();
 void test_products();
+void test_ranks();
 void test_replay(const std::vector<Trial>& trials);
 void test_corrupt(const std::vector<Trial>& trials);
 

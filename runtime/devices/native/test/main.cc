@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   }
   test_pool();
   test_products();
+  test_ranks();
   test_replay(trials);
   test_corrupt(trials);
   std::printf("%d failures in %zu cases\n", failures, trials.size());

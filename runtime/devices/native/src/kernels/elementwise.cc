@@ -135,6 +135,10 @@ void scale(const Call& call) {
   map(call, [&](vf x) { return x * factor; });
 }
 
+void sqrt(const Call& call) {
+  map(call, [](vf x) { return square_root(x); });
+}
+
 void fill(const Call& call) {
   const Tensor& y = *call.out[0];
   const double value = call.attr[0];

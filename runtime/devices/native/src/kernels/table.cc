@@ -3,10 +3,10 @@
 namespace dino {
 namespace DINO_ISA {
 
-extern const Kernel kernel_table[kind_count];
-const Kernel kernel_table[kind_count] = {
+extern const Kernel kernel_table[local_kind_count];
+const Kernel kernel_table[local_kind_count] = {
 #define X(name) name,
-    DINO_KERNEL_KINDS(X)
+    DINO_LOCAL_KINDS(X)
 #undef X
 };
 

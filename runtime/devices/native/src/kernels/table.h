@@ -11,7 +11,7 @@ typedef void (*Kernel)(const Call&);
 namespace DINO_ISA {
 
 #define X(name) void name(const Call& call);
-DINO_KERNEL_KINDS(X)
+DINO_LOCAL_KINDS(X)
 #undef X
 
 }  // namespace DINO_ISA

@@ -27,6 +27,33 @@ float row_lse(const float* z, const float* v, float inverse, int64_t n) {
   return top + static_cast<float>(__builtin_log(static_cast<double>(sum_lanes(sum))));
 }
 
+/** finish(k, log sum_b exp(z[b,k] / T + u[b])) for every column, over at least one row. */
+template <class Finish>
+void for_column_lses(const Call& call, const float* z, const float* u, float inverse, int64_t rows, int64_t k, const Finish& finish) {
+  const vf factor = broadcast(inverse);
+  constexpr int vectors = 2;
+  parallel(call, ceil_div(k, vectors * width), [&](int64_t task, int) {
+    const int64_t k0 = task * vectors * width;
+    int64_t count[vectors];
+    vf top[vectors], sum[vectors];
+    for (int j = 0; j < vectors; j++) {
+      count[j] = at_least(at_most(k - k0 - j * width, width), 0);
+      top[j] = broadcast(minus_infinity);
+      sum[j] = broadcast(0.0f);
+    }
+    for (int64_t b = 0; b < rows; b++)
+      for (int j = 0; j < vectors; j++)
+        if (count[j] > 0) top[j] = maximum(top[j], get(z + b * k + k0 + j * width, count[j]) * factor + broadcast(u[b]));
+    for (int64_t b = 0; b < rows; b++)
+      for (int j = 0; j < vectors; j++)
+        if (count[j] > 0)
+          sum[j] = sum[j] + exponential_negative(get(z + b * k + k0 + j * width, count[j]) * factor + broadcast(u[b]) - top[j]);
+    for (int j = 0; j < vectors; j++)
+      for (int64_t l = 0; l < count[j]; l++)
+        finish(k0 + j * width + l, static_cast<double>(top[j][l]) + __builtin_log(static_cast<double>(sum[j][l])));
+  });
+}
+
 }  // namespace
 
 // (z [R, K], temp [], rows?) -> (u [R], v [K])
@@ -41,30 +68,8 @@ void sinkhorn(const Call& call) {
   for (int64_t i = 0; i < k; i++) v[i] = 0.0f;
   if (rows == 0) return;
   const double log_rows = __builtin_log(static_cast<double>(rows)), log_k = __builtin_log(static_cast<double>(k));
-  const vf factor = broadcast(inverse);
-  constexpr int vectors = 2;
   for (int64_t round = 0; round < iterations; round++) {
-    parallel(call, ceil_div(k, vectors * width), [&](int64_t task, int) {
-      const int64_t k0 = task * vectors * width;
-      int64_t count[vectors];
-      vf top[vectors], sum[vectors];
-      for (int j = 0; j < vectors; j++) {
-        count[j] = at_least(at_most(k - k0 - j * width, width), 0);
-        top[j] = broadcast(minus_infinity);
-        sum[j] = broadcast(0.0f);
-      }
-      for (int64_t b = 0; b < rows; b++)
-        for (int j = 0; j < vectors; j++)
-          if (count[j] > 0) top[j] = maximum(top[j], get(x + b * k + k0 + j * width, count[j]) * factor + broadcast(u[b]));
-      for (int64_t b = 0; b < rows; b++)
-        for (int j = 0; j < vectors; j++)
-          if (count[j] > 0)
-            sum[j] = sum[j] + exponential_negative(get(x + b * k + k0 + j * width, count[j]) * factor + broadcast(u[b]) - top[j]);
-      for (int j = 0; j < vectors; j++)
-        for (int64_t l = 0; l < count[j]; l++)
-          v[k0 + j * width + l] =
-              static_cast<float>(-log_k - (static_cast<double>(top[j][l]) + __builtin_log(static_cast<double>(sum[j][l]))));
-    });
+    for_column_lses(call, x, u, inverse, rows, k, [&](int64_t i, double lse) { v[i] = static_cast<float>(-log_k - lse); });
     const double last = round + 1 == iterations ? 0.0 : log_rows;
     for_rows(call, rows, k, [&](int64_t first, int64_t end) {
       for (int64_t b = first; b < end; b++) u[b] = static_cast<float>(-last - static_cast<double>(row_lse(x + b * k, v, inverse, k)));
@@ -80,6 +85,35 @@ void sinkhorn(const Call& call) {
   }
   for (int64_t b = 0; b < rows; b++) total += __builtin_exp(own[b] - top);
   for (int64_t b = 0; b < rows; b++) u[b] = static_cast<float>(log_rows - top - __builtin_log(total));
+}
+
+// (z [R, K], u? [R], temp [], rows?) -> [K]
+void sinkhorn_columns(const Call& call) {
+  const Tensor& z = *call.in[0];
+  const int64_t bound = rows_of(z), k = columns_of(z), rows = row_limit(call, 3, bound);
+  float* to = f32_of(call.out[0]);
+  const float* u = call.in[1] ? f32_of(call.in[1]) : nullptr;
+  if (!u) {
+    float* zeros = take<float>(call, rows);
+    for (int64_t b = 0; b < rows; b++) zeros[b] = 0.0f;
+    u = zeros;
+  }
+  for (int64_t i = 0; rows == 0 && i < k; i++) to[i] = minus_infinity;
+  if (rows > 0)
+    for_column_lses(call, f32_of(&z), u, 1.0f / f32_of(call.in[2])[0], rows, k,
+                    [&](int64_t i, double lse) { to[i] = static_cast<float>(lse); });
+}
+
+// (z [R, K], v [K], temp [], rows?) -> u [R]
+void sinkhorn_rows(const Call& call) {
+  const Tensor& z = *call.in[0];
+  const int64_t bound = rows_of(z), k = columns_of(z), rows = row_limit(call, 3, bound);
+  const float *x = f32_of(&z), *v = f32_of(call.in[1]), inverse = 1.0f / f32_of(call.in[2])[0];
+  float* u = f32_of(call.out[0]);
+  for_rows(call, rows, k, [&](int64_t first, int64_t end) {
+    for (int64_t b = first; b < end; b++) u[b] = -row_lse(x + b * k, v, inverse, k);
+  });
+  for (int64_t b = rows; b < bound; b++) u[b] = 0.0f;
 }
 
 // (z [R, K], center [K], temp []) -> (u [R], v [K])

@@ -5,8 +5,10 @@
 namespace dino {
 namespace DINO_ISA {
 
-// (g1, ..., gn) -> [] the 2-norm of all, summed in double over fixed ranges
-void norm(const Call& call) {
+namespace {
+
+/** Of all elements of all operands, summed in double over fixed ranges. */
+double sum_of_squares(const Call& call) {
   int64_t parts = 0;
   for (int i = 0; i < call.in_count; i++) parts += ceil_div(call.in[i]->elements, task_elements);
   struct Part {
@@ -37,8 +39,16 @@ void norm(const Call& call) {
   });
   double total = 0;
   for (int64_t p = 0; p < parts; p++) total += all[p].sum;
-  f32_of(call.out[0])[0] = static_cast<float>(__builtin_sqrt(total));
+  return total;
 }
+
+}  // namespace
+
+// (g1, ..., gn) -> [] the 2-norm of all
+void norm(const Call& call) { f32_of(call.out[0])[0] = static_cast<float>(__builtin_sqrt(sum_of_squares(call))); }
+
+// (x1, ..., xn) -> [] the sum of the squares of all
+void square_sum(const Call& call) { f32_of(call.out[0])[0] = static_cast<float>(sum_of_squares(call)); }
 
 void finite(const Call& call) {
   bool all = true;
