@@ -59,8 +59,8 @@ export async function bench(request: BenchRequest): Promise<BenchResult> {
       device: device.name,
       secondsPerStep,
       imagesPerSecond: spec.batch.images / secondsPerStep,
-      modelFlopsPerStep: plan.modelFlopsPerStep,
-      gflops: plan.modelFlopsPerStep / secondsPerStep / 1e9,
+      modelFlopsPerStep: spec.ranks * plan.modelFlopsPerStep,
+      gflops: (spec.ranks * plan.modelFlopsPerStep) / secondsPerStep / 1e9,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
       parts: partsOf((await executable.profile?.()) ?? [], request.steps),
     }

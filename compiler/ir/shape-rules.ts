@@ -568,7 +568,8 @@ export const rules: { readonly [K in OpKind]: Rule<K> } = {
     return shapes.map((shape) => tensorType(x.dtype, shape))
   },
   reduce_scatter: (o, { ranks, shape }) => {
-    for (let i = 0; i < o.count; i++) o.float(i)
+    const { dtype } = o.float(0)
+    for (let i = 1; i < o.count; i++) if (o.float(i).dtype !== dtype) o.fail(i, dtype)
     const total = o.all.reduce((n, x) => n + (x ? elements(x) : 0), 0)
     if (Math.ceil(total / ranks) !== size(shape))
       o.badAttribute('shape', `${Math.ceil(total / ranks)} values, a part of ${total}`, shape)

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest'
+import { isCollective } from '../../compiler/ir/interpret.js'
 import type { Plan } from '../../compiler/plan/plan.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { Device, HostTensor } from '../../runtime/devices/device.js'
@@ -41,7 +42,8 @@ for (const name of ['wasm', 'tensorflow'] as const) {
       if (typeof device !== 'string') await device.close()
     })
 
-    for (const kind of kinds)
+    // Collectives are for devices with ranks.
+    for (const kind of kinds.filter((k) => !isCollective(k)))
       it(`${kind} is the oracle's`, async () => {
         if (typeof device === 'string') return
         for (const { name: trial, plan, values, expected, limits } of trials(kind)) {

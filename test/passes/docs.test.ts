@@ -1,10 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { kernels } from '../../compiler/ir/interpret.js'
+import { collectives, kernels } from '../../compiler/ir/interpret.js'
 import { printFunc } from '../../compiler/ir/print.js'
 import type { Module } from '../../compiler/ir/types.js'
+import { shardsOf } from '../../compiler/lower/shards.js'
 import { optimize, type PassName, passNames } from '../../compiler/passes/pipeline.js'
 import { measure } from '../../compiler/plan/measure.js'
+import { tinyExperiment } from '../golden/experiment.js'
 import { tinyStep } from './step.js'
 
 /**
@@ -20,21 +22,29 @@ const page = 'docs/passes.md'
 const after = new Map<PassName | 'lower', Module>()
 const lowered = tinyStep({}, 0.4)
 after.set('lower', lowered)
-const all = new Set([...Object.keys(kernels).map((kind) => `op:${kind}`), 'bf16'])
-const { trace } = optimize(lowered, {
-  pack: true,
-  fuse: true,
-  precision: 'bf16',
-  recompute: 'blocks',
+const all = new Set([...Object.keys({ ...kernels, ...collectives }).map((kind) => `op:${kind}`), 'bf16'])
+const options = {
+  ...{ pack: true, fuse: true, precision: 'bf16', recompute: 'blocks' },
   capabilities: new Set([...all].filter((op) => op !== 'op:prototype_cross_entropy')),
+} as const
+const { trace } = optimize(lowered, {
+  ...options,
   measure,
   afterPass: (name, module) => after.set(name, module),
+})
+/** The same step over two ranks, for the pass that divides it. */
+const ranked = new Map<PassName, Module>()
+const { hardware, ...experiment } = tinyExperiment()
+optimize(lowered, {
+  ...options,
+  shard: { mode: 'fsdp', shards: shardsOf({ ...experiment, hardware: { ...hardware, ranks: 2 } }) },
+  afterPass: (name, module) => ranked.set(name, module),
 })
 
 function moduleAt(when: string, pass: string): Module {
   const at = passNames.indexOf(pass as PassName)
   const name = when === 'after' ? pass : at === 0 ? 'lower' : passNames[at - 1]
-  const module = after.get(name as PassName)
+  const module = (pass === 'shard' ? ranked : after).get(name as PassName)
   if (at < 0 || module === undefined) throw new Error(`${page} names the pass ${pass}, which there is not`)
   return module
 }

@@ -789,8 +789,9 @@ void reduce_scatter(Checker& c) {
   c.attributes(1);
   int64_t total = 0;
   for (int i = 0; c.ok() && i < c.operands(); i++) {
-    c.floats(i);
-    if (c.ok()) total += c.operand(i)->elements();
+    if (!c.has(i) || c.operand(i)->dtype == DType::i32) return c.fail("operand " + std::to_string(i) + " is not f32 or bf16");
+    c.expect(c.operand(i)->dtype == c.operand(0)->dtype, "adds tensors of different dtypes");
+    total += c.operand(i)->elements();
   }
   c.expect(c.result(0) && c.result(0)->dtype == DType::f32, "has a result that is not f32");
   if (c.ok()) part_of(c, c.result(0), total);

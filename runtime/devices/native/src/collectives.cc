@@ -125,6 +125,14 @@ void reduce_floats(const Reduction& reduction, const float* const* x, float* __r
   }
 }
 
+/** bf16 of all ranks, added up in float32. */
+void add_halves(const RankGroup& group, int i, int64_t first, float* to, int64_t n) {
+  for (int r = 0; r < group.ranks(); r++) {
+    const uint16_t* x = static_cast<const uint16_t*>(group.shown(r).in[i]->data) + first;
+    for (int64_t j = 0; j < n; j++) to[j] = r == 0 ? from_bf16(x[j]) : to[j] + from_bf16(x[j]);
+  }
+}
+
 /** Elements first .. of operand i of all ranks, reduced to `to`; in pieces that stay in the nearest cache. */
 void reduce(const Reduction& reduction, const RankGroup& group, int i, int64_t first, int64_t n, const Tensor& to, int64_t at) {
   constexpr int64_t piece = 2048;
@@ -135,6 +143,10 @@ void reduce(const Reduction& reduction, const RankGroup& group, int i, int64_t f
       int32_t* sum = i32_of(&to) + at + done;
       std::memset(sum, 0, static_cast<size_t>(count) * sizeof(int32_t));
       for (int r = 0; r < reduction.ranks; r++) add_whole(i32_of(group.shown(r).in[i]) + first + done, sum, count);
+      continue;
+    }
+    if (group.shown(0).in[i]->dtype == DType::bf16) {
+      add_halves(group, i, first + done, f32_of(&to) + at + done, count);
       continue;
     }
     for (int r = 0; r < reduction.ranks; r++) x[r] = f32_of(group.shown(r).in[i]) + first + done;
