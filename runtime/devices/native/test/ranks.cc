@@ -63,11 +63,10 @@ struct Rank {
   const Tensor& tensor(double i) const { return executor->tensor(static_cast<size_t>(i)); }
 };
 
-std::vector<std::unique_ptr<Rank>> start(const Plan& plan, int ranks, int threads) {
+std::vector<std::unique_ptr<Rank>> start(const Plan& plan, const std::shared_ptr<RankGroup>& group, int threads) {
   const Isa isa = instruction_sets().back();
-  const auto group = std::make_shared<RankGroup>(ranks);
   std::vector<std::unique_ptr<Rank>> all;
-  for (int rank = 0; rank < ranks; rank++) {
+  for (int rank = 0; rank < group->ranks(); rank++) {
     auto one = std::make_unique<Rank>();
     LoadError error;
     one->executor = Executor::load(plan.words.data(), plan.words.size(), State::create({}), error, Membership{group, rank});
@@ -104,7 +103,7 @@ void test_exchange() {
   for (int ranks = 1; ranks <= 4; ranks++) {
     const Plan plan(ranks);
     const int rounds = 6;
-    const auto all = start(plan, ranks, 2);
+    const auto all = start(plan, std::make_shared<RankGroup>(ranks), 2);
     std::atomic<int> right{0};
     each(all, [&](Rank& one, int rank) {
       for (int round = 0; round < rounds; round++) {
@@ -124,7 +123,7 @@ void test_leaving() {
   for (int round = 0; round < 60; round++) {
     const int ranks = 2 + round % 3;
     const Plan plan(ranks);
-    auto all = start(plan, ranks, 1 + round % 2);
+    const auto all = start(plan, std::make_shared<RankGroup>(ranks), 1 + round % 2);
     const int leaver = static_cast<int>(random.below(ranks)), runs = static_cast<int>(random.below(5));
     const bool by_flag = round % 2 == 0;
     std::atomic<int> stopped{0};
@@ -142,6 +141,30 @@ void test_leaving() {
       one.executor.reset();
     });
     check(stopped == ranks - 1, "ranks whose peer leaves stop");
+  }
+}
+
+/** Ended from outside wherever they are, even within a collective, each rank takes its memory with it at once. */
+void test_ending() {
+  for (int round = 0; round < 60; round++) {
+    const int ranks = 2 + round % 3;
+    const Plan plan(ranks);
+    const auto group = std::make_shared<RankGroup>(ranks);
+    const auto all = start(plan, group, 1);
+    std::atomic<int> begun{0};
+    std::thread ends([&] {
+      while (begun < ranks) std::this_thread::yield();
+      std::this_thread::sleep_for(std::chrono::microseconds(100 * round));
+      group->stop();
+    });
+    each(all, [&](Rank& one, int) {
+      begun++;
+      FaultCode code = FaultCode::none;
+      while (code == FaultCode::none) code = one.executor->run(0, *one.engine, one.stop).fault.code;
+      check(code == FaultCode::rank_stopped, "a group that is ended ends its ranks");
+      one.executor.reset();
+    });
+    ends.join();
   }
 }
 
@@ -169,6 +192,7 @@ void test_waking() {
 void test_ranks() {
   test_exchange();
   test_leaving();
+  test_ending();
   test_waking();
 }
 
