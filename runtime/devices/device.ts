@@ -42,6 +42,13 @@ export interface State {
   close(): Promise<void>
 }
 
+/** Payload of the collectives that one rank ran, by kind. */
+export interface CollectiveBytes {
+  readonly allGather: number
+  readonly reduceScatter: number
+  readonly allReduce: number
+}
+
 export interface Executable {
   /**
    * Copies before it returns; any subset of the plan's inputs. `rank`: whose they are, where the executable runs a plan
@@ -66,11 +73,7 @@ export interface Executable {
    * What collectives exchanged since the plan was loaded, in bytes: the results of all_gather, the operands of
    * reduce_scatter, twice the results of all_reduce.
    */
-  collectiveBytes?(): Promise<{
-    readonly allGather: number
-    readonly reduceScatter: number
-    readonly allReduce: number
-  }>
+  collectiveBytes?(): Promise<CollectiveBytes>
   close(): Promise<void>
 }
 

@@ -92,6 +92,9 @@ function joinExecutables(ranks: readonly Executable[]): Executable {
     metrics: () => first.metrics(),
     output: (name) => first.output(name),
     ...(first.profile && { profile: () => (first.profile as NonNullable<Executable['profile']>)() }),
+    ...(first.collectiveBytes && {
+      collectiveBytes: () => (first.collectiveBytes as NonNullable<Executable['collectiveBytes']>)(),
+    }),
     close: async () => {
       for (const rank of ranks) await rank.close()
     },

@@ -24,7 +24,10 @@ const lowered = tinyStep({}, 0.4)
 after.set('lower', lowered)
 const all = new Set([...Object.keys({ ...kernels, ...collectives }).map((kind) => `op:${kind}`), 'bf16'])
 const options = {
-  ...{ pack: true, fuse: true, precision: 'bf16', recompute: 'blocks' },
+  pack: true,
+  fuse: true,
+  precision: 'bf16',
+  recompute: 'blocks',
   capabilities: new Set([...all].filter((op) => op !== 'op:prototype_cross_entropy')),
 } as const
 const { trace } = optimize(lowered, {

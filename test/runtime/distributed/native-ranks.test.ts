@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { VariantCost } from '../../../compiler/plan/cost.js'
 import type { Hardware, ResolvedExperiment } from '../../../compiler/resolve/resolved.js'
 import { openForRun } from '../../../runtime/distributed/open.js'
 import { tinyBackbone, tinyExperiment } from '../../golden/experiment.js'
@@ -6,7 +7,11 @@ import { compileOn, type Trained, trainOn } from './ranked-runs.js'
 
 const global: Partial<Hardware> = { semantics: 'global', groups: 2 }
 
-async function run(e: ResolvedExperiment, hardware: Partial<Hardware>, threads = 2): Promise<Trained> {
+async function run(
+  e: ResolvedExperiment,
+  hardware: Partial<Hardware>,
+  threads = 2,
+): Promise<Trained & { readonly cost: VariantCost }> {
   const compiled = compileOn(e, hardware)
   const device = await openForRun('native', { threads }, compiled.spec)
   const trained = await trainOn(device, compiled, 5)
@@ -15,7 +20,7 @@ async function run(e: ResolvedExperiment, hardware: Partial<Hardware>, threads =
   await trained.state.close()
   await device.close()
   const state = { ...trained.state, read: async (name: string) => values.get(name) as Float32Array }
-  return { ...trained, state }
+  return { ...trained, state, cost: compiled.cost }
 }
 
 const dropping = (rate: number): ResolvedExperiment =>
@@ -43,6 +48,35 @@ describe('native: two ranks train as one does', () => {
     expect(many.losses).toEqual(few.losses)
     for (const name of few.state.names)
       expect(await many.state.read(name)).toEqual(await few.state.read(name))
+  })
+
+  for (const precision of ['float32', 'bf16'] as const)
+    for (const shard of ['fsdp', 'none'] as const)
+      for (const microBatch of [null, 2])
+        test(`bytes as planned: ${precision}, ${shard}, micro-batches of ${microBatch ?? 'all'}`, async () => {
+          const e = dropping(0)
+          const asked = {
+            ...e,
+            optimize: { ...e.optimize, precision },
+            schedule: { ...e.schedule, microBatch },
+          }
+          const semantics = microBatch === null ? global : {}
+          const two = await run(asked, { ...semantics, ranks: 2, shard })
+          const planned = two.cost.phases[0]!.communication
+          expect(two.exchanged).toEqual({
+            allGather: 5 * planned.allGatherBytes,
+            reduceScatter: 5 * planned.reduceScatterBytes,
+            allReduce: 5 * planned.allReduceBytes,
+          })
+          expect(planned.bytesPerStep).toBe(
+            planned.allGatherBytes + planned.reduceScatterBytes + planned.allReduceBytes,
+          )
+        })
+
+  test('half of the state on each of two ranks', () => {
+    const stateOf = (hardware: Partial<Hardware>) =>
+      compileOn(tinyExperiment({ batch: 8 }), hardware).cost.phases[0]!.perRank.stateBytes
+    expect(stateOf({ ranks: 2, shard: 'fsdp' }) / stateOf({})).toBeLessThan(0.55)
   })
 
   test('in bf16 within two percent', async () => {

@@ -1,9 +1,10 @@
 import { compileVariant, embeddedTarget } from '../../../compiler/compile.js'
+import type { VariantCost } from '../../../compiler/plan/cost.js'
 import type { Plan } from '../../../compiler/plan/plan.js'
 import type { RunSpec } from '../../../compiler/plan/run-spec.js'
 import type { Hardware, ResolvedExperiment } from '../../../compiler/resolve/resolved.js'
 import { hostInputs } from '../../../runtime/data/host-inputs.js'
-import type { Device, HostTensor, State } from '../../../runtime/devices/device.js'
+import type { CollectiveBytes, Device, HostTensor, State } from '../../../runtime/devices/device.js'
 import { openInterpret } from '../../../runtime/devices/interpret.js'
 import { openRanks } from '../../../runtime/distributed/ranked-device.js'
 import { openAsyncGroup } from '../../../runtime/distributed/transport.js'
@@ -13,6 +14,7 @@ import { microBatches } from '../../../runtime/run.js'
 import { timeline } from '../../../runtime/timeline.js'
 
 export interface Compiled {
+  readonly cost: VariantCost
   readonly spec: RunSpec
   readonly plan: Plan
 }
@@ -23,7 +25,7 @@ export function compileOn(experiment: ResolvedExperiment, hardware: Partial<Hard
     embeddedTarget,
   )
   const spec = compiled.runSpec(0)
-  return { spec, plan: compiled.plans[spec.phases[0]!.plan]! }
+  return { cost: compiled.cost, spec, plan: compiled.plans[spec.phases[0]!.plan]! }
 }
 
 /** The oracle on as many ranks as the run spec has. */
@@ -59,6 +61,8 @@ function cropsOf({ spec, plan }: Compiled, step: number, micro: number): Record<
 export interface Trained {
   readonly losses: readonly Readonly<Record<string, number>>[]
   readonly state: State
+  /** What one rank exchanged, where the device counts it. */
+  readonly exchanged: CollectiveBytes | null
 }
 
 /** `steps` of training on made-up images. */
@@ -82,6 +86,7 @@ export async function trainOn(device: Device, compiled: Compiled, steps: number)
     const metrics = await executable.metrics()
     losses.push(Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, values[0]!])))
   }
+  const exchanged = (await executable.collectiveBytes?.()) ?? null
   await executable.close()
-  return { losses, state }
+  return { losses, state, exchanged }
 }
