@@ -12,7 +12,7 @@ import { compileJobs, pickVariants, targetOf } from './jobs.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { printResults } from './results.js'
-import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
+import { addDeviceOptions, countOption, type DeviceFlags, listOption, runCommand } from './run-options.js'
 import { stopOnSignals } from './stop.js'
 import { diagnosticOf, imageReports } from './terminal/image-reports.js'
 
@@ -58,6 +58,7 @@ async function evaluate(file: string, options: Options): Promise<number> {
     ...{ runsRoot: options.runs, mode: 'evaluate' as const, device: device.name, threads },
     loaders: options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1),
     evaluationImages: null,
+    command: runCommand(file, options),
   }
   const colors = pc.createColors(usesColor(process.stderr))
   const locks = []

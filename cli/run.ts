@@ -19,7 +19,7 @@ import { compileJobs, type PickedVariant, pickVariants, refuseOverBudget, target
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { tableOf } from './results.js'
-import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
+import { addDeviceOptions, countOption, type DeviceFlags, listOption, runCommand } from './run-options.js'
 import { shellLine } from './shell.js'
 import { stopOnSignals } from './stop.js'
 import { imageReports } from './terminal/image-reports.js'
@@ -93,6 +93,7 @@ async function run(file: string, options: Options): Promise<number> {
     device: device.name,
     threads,
     loaders: options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1),
+    command: runCommand(file, options),
     evaluationImages: options.smoke ? (jobs[0]?.spec.features[0]?.batch ?? 32) : null,
   }
   const atOnce = countOption('--jobs', options.jobs, 1)

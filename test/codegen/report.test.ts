@@ -20,10 +20,17 @@ function directoryOf(runs: readonly MadeRun[]): string {
   return directory
 }
 
-const modelOf = async (runs: readonly MadeRun[]) =>
-  reportModel(await collectRuns(directoryOf(runs)), { changes: [], command: 'dinoc run made.dino' })
+const modelOf = async (runs: readonly MadeRun[]) => reportModel(await collectRuns(directoryOf(runs)), [])
 
 const pageOf = async (runs: readonly MadeRun[]) => readFileSync(await writeReport(directoryOf(runs)), 'utf8')
+
+test('how to make it again is what was typed for the runs, each command once; unknown ones are not made up', async () => {
+  const commands = ['dinoc run a.dino', 'dinoc run a.dino', "dinoc run a.dino --set 'crops.local.count=0'"]
+  const runs = commands.map((command, seed) => ({ seed, correct: null, command }))
+  expect((await modelOf(runs)).commands).toEqual([...new Set(commands)])
+  expect(await pageOf(runs)).toContain('Again: <code>dinoc run a.dino</code>')
+  expect(await pageOf(usual)).not.toContain('Again:')
+})
 
 test('the usual report: findings, table, differences, costs, curves, pictures', async () => {
   const model = await modelOf(usual)
