@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import pc from 'picocolors'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import { surveyData } from '../runtime/data/survey.js'
 import { openRunDevice } from '../runtime/devices/registry.js'
 import type { EvaluationLine, RunOutcome } from '../runtime/events.js'
 import { acquireLock } from '../runtime/lock.js'
 import { experimentDirectory, lockPath } from '../runtime/run-directory.js'
 import { executeJobs } from './execute.js'
 import { exit } from './exit.js'
-import { compileJobs, pickVariants, targetOf } from './jobs.js'
+import { compileJobs, oncePerVariant, pickVariants, targetOf } from './jobs.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { printResults } from './results.js'
@@ -45,7 +46,6 @@ async function evaluate(file: string, options: Options): Promise<number> {
     seeds:
       options.seed === undefined ? null : listOption(options.seed).map((s) => countOption('--seed', s, 0)),
   })
-  reportDiagnostics(diagnostics, json ? 'json' : 'human')
   const [first] = picked
   if (first === undefined) return exit.good
   const { hardware } = first.variant.resolved
@@ -54,6 +54,8 @@ async function evaluate(file: string, options: Options): Promise<number> {
   const { device } = await openRunDevice(options.device ?? null, hardware.device, { threads })
   const { jobs } = compileJobs(picked, targetOf(device))
   await device.close()
+  const warnings = oncePerVariant(jobs, (spec) => surveyData(spec).warnings)
+  reportDiagnostics([...diagnostics, ...warnings], json ? 'json' : 'human')
   const settings = {
     ...{ runsRoot: options.runs, mode: 'evaluate' as const, device: device.name, threads },
     loaders: options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1),

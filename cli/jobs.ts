@@ -101,3 +101,13 @@ export function compileJobs(
   })
   return { jobs, compiled }
 }
+
+/** What is said of each variant, whatever its seeds; what several say alike once. */
+export function oncePerVariant(
+  jobs: readonly Job[],
+  say: (spec: Job['spec']) => readonly Diagnostic[],
+): readonly Diagnostic[] {
+  const variants = new Map(jobs.map(({ spec }) => [JSON.stringify([spec.experiment, spec.variant]), spec]))
+  const said = [...variants.values()].flatMap(say)
+  return [...new Map(said.map((diagnostic) => [JSON.stringify(diagnostic), diagnostic])).values()]
+}

@@ -15,7 +15,14 @@ import { experimentDirectory, lockPath, runFiles } from '../runtime/run-director
 import { smokeSpec } from '../runtime/smoke.js'
 import { type ExecutionSettings, executeJobs } from './execute.js'
 import { exit } from './exit.js'
-import { compileJobs, type PickedVariant, pickVariants, refuseOverBudget, targetOf } from './jobs.js'
+import {
+  compileJobs,
+  oncePerVariant,
+  type PickedVariant,
+  pickVariants,
+  refuseOverBudget,
+  targetOf,
+} from './jobs.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { tableOf } from './results.js'
@@ -97,12 +104,10 @@ async function run(file: string, options: Options): Promise<number> {
     evaluationImages: options.smoke ? (jobs[0]?.spec.features[0]?.batch ?? 32) : null,
   }
   const atOnce = countOption('--jobs', options.jobs, 1)
-  // Hours of one variant are not spent before another one's missing folder is met.
-  for (const spec of new Map(jobs.map((job) => [job.spec.variant + job.spec.experiment, job.spec])).values())
-    preflight(spec)
   const locks = new Map<string, Lock>()
   const colors = pc.createColors(usesColor(process.stderr))
-  const warnings = [...diagnostics]
+  // Hours of one variant are not spent before another one's missing folder is met.
+  const warnings = [...diagnostics, ...oncePerVariant(jobs, preflight)]
   if (opened.instead !== null)
     warnings.push(diagnose('DINO1041', null, { reason: opened.instead }, { help: ['dinoc devices'] }))
   if (!json) reportDiagnostics(warnings)
