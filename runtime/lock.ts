@@ -85,11 +85,15 @@ export async function acquireLock(path: string): Promise<Lock> {
  * in a container every run may have the same.
  */
 function removeLeftovers(directory: string): void {
-  for (const entry of fs.readdirSync(directory, { withFileTypes: true, recursive: true })) {
-    const pid = Number(/\.(\d+)\.(?:tmp|void)$/.exec(entry.name)?.[1])
-    if (!entry.isFile() || Number.isNaN(pid)) continue
-    if (pid === process.pid || processStart(pid) === null)
-      fs.rmSync(join(entry.parentPath, entry.name), { force: true })
+  try {
+    for (const entry of fs.readdirSync(directory, { withFileTypes: true, recursive: true })) {
+      const pid = Number(/\.(\d+)\.(?:tmp|void)$/.exec(entry.name)?.[1])
+      if (!entry.isFile() || Number.isNaN(pid)) continue
+      if (pid === process.pid || processStart(pid) === null)
+        fs.rmSync(join(entry.parentPath, entry.name), { force: true })
+    }
+  } catch {
+    // They only take room: what may not be looked into or removed here hinders no run.
   }
 }
 
