@@ -155,7 +155,9 @@ test('a full disk: a diagnostic, a failed run, earlier checkpoints whole', async
     fileLimit: 40,
   })
   expect(small.code).toBe(3)
-  expect(small.err).toMatch(/error\[DINO1032\]: cannot write .*: the file would be larger than allowed here/)
+  expect(small.err).toMatch(
+    /error\[DINO1032\]: cannot write .*: the file would\s+be larger\s+than allowed here/,
+  )
   const { code } = await place.dinoc(['run', 'tiny.dino', '--runs', 'tight', '--only', 'full'])
   expect(code).toBe(0)
   expect(place.metrics('full', 0, 'tight')).toEqual(calm())
