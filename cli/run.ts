@@ -24,7 +24,7 @@ import {
   targetOf,
 } from './jobs.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
-import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
+import { columnsOf, renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { tableOf } from './results.js'
 import { addDeviceOptions, countOption, type DeviceFlags, listOption, runCommand } from './run-options.js'
 import { shellLine } from './shell.js'
@@ -205,7 +205,7 @@ async function conclude(
       continue
     }
     const head = families.length > 1 ? [family.name] : []
-    const lines = [...head, ...(table === null ? [] : resultLines(table))]
+    const lines = [...head, ...(table === null ? [] : resultLines(table, columnsOf(process.stdout)))]
     if (report !== null) lines.push(`report   ${report}`)
     process.stdout.write(`${lines.join('\n')}\n`)
   }
