@@ -31,7 +31,7 @@ export function define(command: Command): void {
   const withFile = command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')
   addDeviceOptions(addFormatOption(addFileOptions(withFile)))
     .option('--runs <dir>', 'where runs are kept', 'runs')
-    .option('--only <variants>', 'only these variants, separated by commas')
+    .option('--only <variants>', 'only these variants, separated by commas; full is the unedited experiment')
     .option('--seed <numbers>', 'only these seeds, separated by commas')
     .action(async (file: string, options: Options) => {
       process.exitCode = await evaluate(file, options)

@@ -49,7 +49,7 @@ export function define(command: Command): void {
   const withFile = command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')
   addDeviceOptions(addFormatOption(addFileOptions(withFile)))
     .option('--runs <dir>', 'where runs are kept', 'runs')
-    .option('--only <variants>', 'only these variants, separated by commas')
+    .option('--only <variants>', 'only these variants, separated by commas; full is the unedited experiment')
     .option('--seed <numbers>', 'only these seeds, separated by commas')
     .option('--smoke', 'two steps of each phase in a temporary folder: does everything work?')
     .option('--jobs <n>', 'runs side by side; threads are divided between them', '1')

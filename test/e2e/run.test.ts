@@ -157,7 +157,7 @@ test('a full disk: a diagnostic, a failed run, earlier checkpoints whole', async
   })
   expect(small.code).toBe(3)
   expect(small.err).toMatch(
-    /error\[DINO1032\]: cannot write [^]*: the\s+file\s+would\s+be\s+larger\s+than\s+allowed\s+here/,
+    /error\[DINO1032\]: cannot write [\s\S]*: the\s+file\s+would\s+be\s+larger\s+than\s+allowed\s+here/,
   )
   const { code } = await place.dinoc(['run', 'tiny.dino', '--runs', 'tight', '--only', 'full'])
   expect(code).toBe(0)
