@@ -37,8 +37,8 @@ test('labels of a chart show where long names differ', () => {
   expect(labelsOf(['full', ...grid])).toEqual(['full', '…eight=0.1,backbone…', '…eight=0.2,backbone…'])
   expect(labelsOf(['full', grid[0]!])).toEqual(['full', 'a_long_grid_name[lo…'])
   expect(labelsOf([10, 12].map((i) => `grid[backbone.depth=${i}]`))).toEqual([
-    '…ackbone.depth=10]',
-    '…ackbone.depth=12]',
+    '…[backbone.depth=10]',
+    '…[backbone.depth=12]',
   ])
 })
 
