@@ -1,6 +1,9 @@
 import { Command } from 'commander'
+import { passNames } from '../compiler/passes/pipeline.js'
+import { deviceNames } from '../runtime/devices/registry.js'
 import type { CommandEntry } from './command.js'
 import { exit } from './exit.js'
+import { emitStages } from './plan/emit.js'
 import { UsageError } from './usage-error.js'
 
 const shells = { bash: bashScript, zsh: zshScript, fish: fishScript } as const
@@ -17,7 +20,8 @@ interface Completed {
 
 export function define(command: Command, all: readonly CommandEntry[]): void {
   command
-    .argument('<shell>', 'bash, zsh or fish')
+    .argument('<shell>', 'bash, zsh or fish; `variants` lists those of FILE, for the scripts')
+    .argument('[file]', 'with `variants`: the file of the experiments')
     .addHelpText(
       'after',
       `
@@ -25,13 +29,37 @@ bash   add to ~/.bashrc:   source <(dinoc completion bash)
 zsh    add to ~/.zshrc:    source <(dinoc completion zsh)
 fish   run once:           dinoc completion fish > ~/.config/fish/completions/dinoc.fish`,
     )
-    .action(async (shell: string) => {
+    .action(async (shell: string, file?: string) => {
+      process.exitCode = exit.good
+      if (shell === 'variants' && file !== undefined) {
+        process.stdout.write((await variantsOf(file)).map((name) => `${name}\n`).join(''))
+        return
+      }
       const script = Object.hasOwn(shells, shell) ? shells[shell as keyof typeof shells] : null
       if (!script)
         throw new UsageError(`there is no completion for \`${shell}\``, ['write bash, zsh or fish'])
       process.stdout.write(script(await described(all)))
-      process.exitCode = exit.good
     })
+}
+
+/** Names for `--only`. A file with faults has none: completion is no place to report them. */
+async function variantsOf(file: string): Promise<string[]> {
+  const [{ resolve }, { nodeHost }] = await Promise.all([
+    import('../compiler/resolve/resolve.js'),
+    import('../compiler/resolve/host.js'),
+  ])
+  const { experiments } = resolve(file, nodeHost(), { set: [], params: {}, env: process.env })
+  const variants = experiments.flatMap((family) => family.variants.filter((v) => v.aliasOf === null))
+  return [...new Set(variants.map(({ resolved }) => resolved.variant))]
+}
+
+/** Values of options whose parser takes any text and names what is wrong with it. */
+const knownValues: Readonly<Record<string, readonly string[]>> = {
+  '--device': deviceNames,
+  '--after': passNames,
+  '--emit': emitStages,
+  '--of': ['teacher', 'student', 'keep'],
+  '--what': ['cls', 'patches', 'cls,patches'],
 }
 
 /** Every command with its options, read from the same definitions that parse the command line. */
@@ -43,7 +71,7 @@ async function described(all: readonly CommandEntry[]): Promise<Completed[]> {
       const options = command.options.map((o) => ({
         flag: o.long ?? o.short!,
         text: o.description,
-        choices: o.argChoices ?? [],
+        choices: o.argChoices ?? knownValues[o.long ?? ''] ?? [],
       }))
       return { name, summary, options: [...options, { flag: '--help', text: 'print help', choices: [] }] }
     }),
@@ -59,10 +87,24 @@ function bashScript(all: readonly Completed[]): string {
           `        ${o.flag}) COMPREPLY=($(compgen -W "${o.choices.join(' ')}" -- "$word")); return ;;\n`,
       )
       .join('')
-    const previous = choices ? `      case "$previous" in\n${choices}      esac\n` : ''
+    const only = options.some((o) => o.flag === '--only')
+      ? '        --only) _dinoc_variants; return ;;\n'
+      : ''
+    const cases = only + choices
+    const previous = cases ? `      case "$previous" in\n${cases}      esac\n` : ''
     return `    ${name})\n${previous}      words="${options.map((o) => o.flag).join(' ')}" ;;\n`
   })
   return `# completion of dinoc for bash
+# Names behind --only: those of the file on the line; after a comma the next one.
+_dinoc_variants() {
+  local file="" one done="" IFS=$'\\n'
+  for one in "\${COMP_WORDS[@]}"; do [[ "$one" == *.dino || "$one" == *.dino#* ]] && file="$one"; done
+  [ -n "$file" ] || return
+  [[ "$word" == *,* ]] && done="\${word%,*},"
+  for one in $("\${COMP_WORDS[0]}" completion variants "$file" 2>/dev/null); do
+    [[ "$done$one" == "$word"* ]] && COMPREPLY+=("$done$one")
+  done
+}
 _dinoc() {
   local word="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" words=""
   COMPREPLY=()

@@ -8,9 +8,10 @@ import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
 import { type Derived, derive, figureLines } from './diff/derived.js'
 import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, type FileOptions, fileOptions, formatOption } from './options.js'
-import { reportDiagnostics, usesColor } from './print.js'
+import { columnsOf, reportDiagnostics, usesColor } from './print.js'
 import { resolveEntry, warningsOf } from './resolve-file.js'
 import { aligned } from './terminal/figures.js'
+import { cut, shortened } from './terminal/screen.js'
 
 interface Options {
   readonly format?: string
@@ -45,7 +46,7 @@ function run(a: string, b: string, options: Options): number {
   process.stdout.write(
     format === 'json'
       ? `${JSON.stringify({ formatVersion: 1, changes: result.changes, derived })}\n`
-      : write(result, derived, a, b),
+      : write(result, derived, [a, b], columnsOf(process.stdout)),
   )
   return options.exitCode && result.changes.length > 0 ? exit.findings : exit.good
 }
@@ -63,7 +64,12 @@ function sideOf(entry: string, options: FileOptions, warnings: Diagnostic[]): Si
   }))
 }
 
-function write(result: DiffResult, derived: readonly Derived[], a: string, b: string): string {
+function write(
+  result: DiffResult,
+  derived: readonly Derived[],
+  [a, b]: readonly [string, string],
+  width: number,
+): string {
   if (result.changes.length === 0) return 'no differences in meaning\n'
   const colors = pc.createColors(usesColor(process.stdout))
   const lines: string[] = []
@@ -71,11 +77,9 @@ function write(result: DiffResult, derived: readonly Derived[], a: string, b: st
   const names = [...new Set(result.changes.map(ownerOf(result.pairs)))]
   for (const name of names) {
     const changes = result.changes.filter((change) => ownerOf(result.pairs)(change) === name)
-    const rows = changes.map((change) => row(change, name, [a, b]))
-    const title = titles.get(name) ?? name
     lines.push(
-      ...aligned([[`  ${title}`, '', '', '', ...headings(a, b), ''], ...rows], columns).map((line, i) => {
-        if (i === 0) return colors.bold(line.slice(2))
+      ...changeLines(changes, name, titles.get(name) ?? name, [a, b], width).map((line, i) => {
+        if (i === 0) return colors.bold(line)
         const sign = line[0]
         return sign === '-' ? colors.red(line) : sign === '+' ? colors.green(line) : line
       }),
@@ -83,6 +87,66 @@ function write(result: DiffResult, derived: readonly Derived[], a: string, b: st
     lines.push(...figureLines(derived.filter((d) => nameOf(d.experiment, d.variant) === name)), '')
   }
   return `${lines.join('\n').trimEnd()}\n`
+}
+
+/** How a table of changes is set: each form is narrower than the one before. */
+interface Form {
+  /** Characters of a path and of a value. */
+  readonly path: number
+  readonly value: number
+  /** The last folder and name of another file, its name alone, or places in a line of their own. */
+  readonly places: 'folder' | 'name' | 'below'
+}
+
+const forms: readonly Form[] = [
+  { path: 60, value: 40, places: 'folder' },
+  { path: 40, value: 28, places: 'folder' },
+  { path: 36, value: 24, places: 'name' },
+  { path: 32, value: 18, places: 'name' },
+  { path: 40, value: 20, places: 'below' },
+  { path: 24, value: 12, places: 'below' },
+]
+
+/** A title and the changes, at most `width` wide. */
+function changeLines(
+  changes: readonly Change[],
+  name: string,
+  title: string,
+  entries: readonly [string, string],
+  width: number,
+): string[] {
+  const tables = forms.map((form) => tableLines(changes, name, title, entries, form))
+  const table = tables.find((lines) => lines.every((line) => line.length <= width))
+  return table ?? tables.at(-1)!.map((line) => cut(line, width))
+}
+
+function tableLines(
+  changes: readonly Change[],
+  name: string,
+  title: string,
+  entries: readonly [string, string],
+  form: Form,
+): string[] {
+  const head = headings(...entries).map((text) => shortened(text, form.value))
+  const rows = changes.map((change) => row(change, name, form))
+  const places = changes.map((change) => [
+    placeText(change.at.before, entries[0], form),
+    placeText(change.at.after, entries[1], form),
+  ])
+  if (form.places !== 'below') {
+    const cells = rows.map((cells, i) => [...cells.slice(0, 4), ...places[i]!, cells[4]!])
+    const [first, ...rest] = aligned([[`  ${title}`, '', '', '', ...head, ''], ...cells], columns)
+    return [first!.slice(2), ...rest]
+  }
+  const lines = aligned(rows, columns.slice(0, 5))
+  const [left, right] = head
+  return [
+    left === right ? `${title}   ${left}` : `${title}   ${left} -> ${right}`,
+    ...lines.flatMap((line, i) => {
+      const at = places[i]!.filter((place) => place !== '').join(' -> ')
+      return at === '' ? [line] : [line, `      ${at}`]
+    }),
+  ]
 }
 
 /** `base`, or what it is compared with where that has another name: `base -> base.no_koleo`. */
@@ -110,40 +174,35 @@ function ownerOf(pairs: readonly Pair[]): (change: Change) => string {
   return (change) => names.find((name) => change.path.startsWith(`${name}.`)) ?? change.path
 }
 
-function row(change: Change, name: string, [a, b]: readonly [string, string]): string[] {
+/** Path, value, arrow, new value, effect. */
+function row(change: Change, name: string, { path: longestPath, value }: Form): string[] {
   const path = change.path === name ? '(whole)' : change.path.slice(name.length + 1)
   const sign = change.afterText === null ? '-' : change.beforeText === null ? '+' : ' '
   const both = change.beforeText !== null && change.afterText !== null
   return [
-    `${sign} ${path}`,
-    clip(change.beforeText ?? change.afterText ?? ''),
+    `${sign} ${shortened(path, longestPath)}`,
+    cut(change.beforeText ?? change.afterText ?? '', value),
     both ? '->' : '',
-    both ? clip(change.afterText!) : '',
-    placeText(change.at.before, a),
-    placeText(change.at.after, b),
+    both ? cut(change.afterText!, value) : '',
     change.effect,
   ]
 }
 
-function clip(text: string): string {
-  return text.length <= 40 ? text : `${text.slice(0, 39)}…`
-}
-
 /** Line and column, with the file where it is not the column's own: a preset, a parent. */
-function placeText(span: Span | null, entry: string): string {
+function placeText(span: Span | null, entry: string, { places }: Form): string {
   if (span === null) return ''
   const place = `${span.startLine}:${span.startColumn}`
   const own = span.file === fileOf(entry) || existsSync(join(entry, 'resolved.json'))
-  return own ? place : `${shortPath(span.file)}:${place}`
+  return own ? place : `${lastParts(span.file, places === 'folder' ? 2 : 1)}:${place}`
 }
 
 function fileOf(entry: string): string {
   return entry.includes('#') ? entry.slice(0, entry.lastIndexOf('#')) : entry
 }
 
-/** The last folder and the name: `std/dinov2.dino`. */
-function shortPath(file: string): string {
-  return file.split('/').slice(-2).join('/')
+/** The last folder and the name: `std/dinov2.dino`; or the name alone. */
+function lastParts(file: string, count: number): string {
+  return file.split('/').slice(-count).join('/')
 }
 
 /** What heads the columns of both sides: their last names, and as many folders before as tell them apart. */

@@ -2,21 +2,23 @@ import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import pc from 'picocolors'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import { surveyData } from '../runtime/data/survey.js'
 import { openRunDevice } from '../runtime/devices/registry.js'
 import type { EvaluationLine, RunOutcome } from '../runtime/events.js'
 import { acquireLock } from '../runtime/lock.js'
 import { experimentDirectory, lockPath } from '../runtime/run-directory.js'
 import { executeJobs } from './execute.js'
 import { exit } from './exit.js'
-import { compileJobs, pickVariants, targetOf } from './jobs.js'
+import { compileJobs, oncePerVariant, pickVariants, targetOf } from './jobs.js'
 import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { printResults } from './results.js'
-import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
+import { addDeviceOptions, countOption, type DeviceFlags, listOption, runCommand } from './run-options.js'
 import { stopOnSignals } from './stop.js'
 import { diagnosticOf, imageReports } from './terminal/image-reports.js'
 
 interface Options extends DeviceFlags {
+  readonly ranks?: string
   readonly set?: string[]
   readonly param?: string[]
   readonly format?: string
@@ -30,7 +32,7 @@ export function define(command: Command): void {
   const withFile = command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')
   addDeviceOptions(addFormatOption(addRanksOption(addFileOptions(withFile))))
     .option('--runs <dir>', 'where runs are kept', 'runs')
-    .option('--only <variants>', 'only these variants, separated by commas')
+    .option('--only <variants>', 'only these variants, separated by commas; full is the unedited experiment')
     .option('--seed <numbers>', 'only these seeds, separated by commas')
     .action(async (file: string, options: Options) => {
       process.exitCode = await evaluate(file, options)
@@ -45,7 +47,6 @@ async function evaluate(file: string, options: Options): Promise<number> {
     seeds:
       options.seed === undefined ? null : listOption(options.seed).map((s) => countOption('--seed', s, 0)),
   })
-  reportDiagnostics(diagnostics, json ? 'json' : 'human')
   const [first] = picked
   if (first === undefined) return exit.good
   const { hardware } = first.variant.resolved
@@ -54,10 +55,13 @@ async function evaluate(file: string, options: Options): Promise<number> {
   const { device } = await openRunDevice(options.device ?? null, hardware.device, { threads })
   const { jobs } = compileJobs(picked, targetOf(device))
   await device.close()
+  const warnings = oncePerVariant(jobs, (spec) => surveyData(spec).warnings)
+  reportDiagnostics([...diagnostics, ...warnings], json ? 'json' : 'human')
   const settings = {
     ...{ runsRoot: options.runs, mode: 'evaluate' as const, device: device.name, threads },
     loaders: options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1),
     evaluationImages: null,
+    command: runCommand(file, options),
   }
   const colors = pc.createColors(usesColor(process.stderr))
   const locks = []

@@ -19,6 +19,8 @@ export interface ExecutionSettings {
   readonly threads: number | null
   readonly loaders: number | null
   readonly evaluationImages: number | null
+  /** What trains these runs, as one types it. */
+  readonly command: string
 }
 
 /** What a signal asked for. `now` also ends what is under way. */

@@ -1,7 +1,9 @@
+import { pathToFileURL } from 'node:url'
 import { CommanderError } from 'commander'
 import pc from 'picocolors'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
+import { packageRoot } from '../diagnostics/package-root.js'
 import { writeFault } from '../runtime/durable.js'
 import { exit } from './exit.js'
 import { reportDiagnostics, usesColor } from './print.js'
@@ -86,13 +88,17 @@ export function internalError(error: unknown, args: readonly string[]): Diagnost
 /** The innermost places in dinoc's own code, paths from the root of the package. */
 function framesOf(error: unknown): string[] {
   if (!(error instanceof Error) || !error.stack) return []
+  const root = pathToFileURL(packageRoot()).pathname
+  const frame = new RegExp(
+    `at (?:(\\S+) \\()?(?:file://)?${escaped(root)}/(?:dist/)?(${ownFolders}/[^():]*:\\d+)`,
+  )
   return error.stack
     .split('\n')
     .slice(1)
-    .map((line) =>
-      /at (?:(\S+) \()?.*?((?:cli|compiler|grammar|diagnostics|runtime)\/[^():]*:\d+)/.exec(line),
-    )
+    .map((line) => frame.exec(line))
     .filter((match) => match !== null)
     .slice(0, 3)
     .map((match) => `  at ${match[1] ?? 'top level'} (${match[2]})`)
 }
+const ownFolders = '(?:cli|compiler|grammar|diagnostics|runtime)'
+const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')

@@ -14,7 +14,7 @@ import { exit } from './exit.js'
 import { compileJobs, pickVariants, targetOf } from './jobs.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { reportDiagnostics } from './print.js'
-import { addDeviceOptions, countOption, type DeviceFlags } from './run-options.js'
+import { addDeviceOptions, countOption, type DeviceFlags, runCommand } from './run-options.js'
 import { grouped } from './terminal/figures.js'
 import { imageReports } from './terminal/image-reports.js'
 import { UsageError } from './usage-error.js'
@@ -89,6 +89,7 @@ async function features(file: string, options: Options): Promise<number> {
       options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1)
     const settings: Settings = {
       ...{ runsRoot: options.runs, mode: 'evaluate', threads, loaders, evaluationImages: null },
+      command: runCommand(file, options),
       openDevice: async () => device,
       openData: ({ spec, plans }, log) =>
         openRunData({ spec, plan: (span) => plans[span.phase.plan]!, log, threads: loaders }),

@@ -12,7 +12,7 @@ import { hasErrors } from './print.js'
 
 /** What a command that runs things picks from a file. */
 export interface Picks {
-  /** Names of variants; null: all but aliases. */
+  /** `no_koleo`, `base.no_koleo`, and for the unedited one `full`, `base` or `base.full`; null: all but aliases. */
   readonly only: readonly string[] | null
   /** Null: those of the file. */
   readonly seeds: readonly number[] | null
@@ -38,14 +38,34 @@ export function pickVariants(
   const { diagnostics, experiments } = resolve(entry, nodeHost(), { ...options, env: process.env })
   const found = need === 'run' ? diagnostics.map(needed) : diagnostics
   if (hasErrors(found)) throw new DiagnosticError(found)
-  const names = [...new Set(experiments.flatMap((f) => f.variants.map((v) => v.resolved.variant)))]
-  for (const name of picks.only ?? []) if (!names.includes(name)) throw unknownName('variant', name, names)
+  const only = picks.only && chosenVariants(experiments, picks.only)
   const picked = experiments.flatMap((family) =>
     family.variants
-      .filter(({ resolved, aliasOf }) => picks.only?.includes(resolved.variant) ?? aliasOf === null)
+      .filter((variant) => only?.has(variant) ?? variant.aliasOf === null)
       .map((variant): PickedVariant => ({ family, variant, seeds: seedsOf(variant, picks.seeds) })),
   )
   return { picked, diagnostics: found }
+}
+
+/** What `names` choose; an alias stands for the variant that is run in its place. DINO1040 for a name of none. */
+function chosenVariants(
+  experiments: readonly ResolvedFamily[],
+  names: readonly string[],
+): ReadonlySet<ResolvedVariant> {
+  const byName = new Map<string, ResolvedVariant[]>()
+  for (const family of experiments)
+    for (const variant of family.variants) {
+      const name = variant.resolved.variant
+      const run = family.variants.find((v) => v.resolved.variant === (variant.aliasOf ?? name)) ?? variant
+      const known = [name, `${family.name}.${name}`, ...(name === 'full' ? [family.name] : [])]
+      for (const one of known) byName.set(one, [...(byName.get(one) ?? []), run])
+    }
+  const unknown = names.find((name) => !byName.has(name))
+  if (unknown !== undefined) {
+    const known = new Set(experiments.flatMap((f) => f.variants.map((v) => v.resolved.variant)))
+    throw unknownName('variant', unknown, [...known])
+  }
+  return new Set(names.flatMap((name) => byName.get(name)!))
 }
 
 /** What `check` only warns of, a run cannot do without: features of a later version, variables that are not set. */
@@ -106,4 +126,14 @@ export function compileJobs(
     )
   })
   return { jobs, compiled }
+}
+
+/** What is said of each variant, whatever its seeds; what several say alike once. */
+export function oncePerVariant(
+  jobs: readonly Job[],
+  say: (spec: Job['spec']) => readonly Diagnostic[],
+): readonly Diagnostic[] {
+  const variants = new Map(jobs.map(({ spec }) => [JSON.stringify([spec.experiment, spec.variant]), spec]))
+  const said = [...variants.values()].flatMap(say)
+  return [...new Map(said.map((diagnostic) => [JSON.stringify(diagnostic), diagnostic])).values()]
 }

@@ -13,7 +13,6 @@ import { reportDiagnostics } from './print.js'
 import { changesOf } from './report/changes.js'
 import { collectRuns } from './report/collect.js'
 import { reportModel } from './report/model.js'
-import { shellLine } from './shell.js'
 
 export function define(command: Command): void {
   addFormatOption(command.argument('<directories...>', 'directories of experiments: runs/quickstart')).action(
@@ -43,13 +42,7 @@ export async function writeReport(given: string, order: readonly string[] = []):
     throw new DiagnosticError([
       diagnose('DINO1070', null, { directory }, { help: ['dinoc run FILE', 'dinoc report runs/EXPERIMENT'] }),
     ])
-  const model = await reportModel(runs, {
-    changes: changesOf(runs),
-    command: shellLine([
-      ...['dinoc', 'run', 'FILE', '--only'],
-      [...new Set(runs.map((r) => r.variant))].join(','),
-    ]),
-  })
+  const model = await reportModel(runs, changesOf(runs))
   const path = join(directory, 'report.html')
   await replaceFile(path, renderReport(model))
   return path

@@ -1,11 +1,13 @@
 import type { Command } from 'commander'
 import { flatFields, flatten } from '../compiler/resolve/flatten.js'
+import { foldLines } from '../compiler/resolve/fold.js'
 import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
 import { writeExperiment, writeValue } from '../compiler/resolve/write.js'
 import type { Span } from '../diagnostics/diagnostic.js'
 import { didYouMean } from '../diagnostics/nearest.js'
 import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import { columnsOf } from './print.js'
 import { resolveFile } from './resolve-file.js'
 import { UsageError } from './usage-error.js'
 
@@ -54,7 +56,10 @@ function run(file: string, options: Options): number {
     process.stdout.write(
       shown
         .map((resolved) =>
-          writeExperiment(resolved, { place: options.places ? (path) => placeOf(resolved, path) : null }),
+          foldLines(
+            writeExperiment(resolved, { place: options.places ? (path) => placeOf(resolved, path) : null }),
+            columnsOf(process.stdout),
+          ),
         )
         .join('\n'),
     )

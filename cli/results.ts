@@ -2,6 +2,7 @@ import { readEvalFile } from '../runtime/eval/eval-file.js'
 import { primaryMetric, type ResultTable, resultTable, type VariantResult } from '../runtime/eval/results.js'
 import { readRecord, runFiles } from '../runtime/run-directory.js'
 import type { PickedVariant } from './jobs.js'
+import { columnsOf } from './print.js'
 import { resultLines } from './terminal/result-lines.js'
 
 /** The result table of each experiment among `picked`, to standard output. */
@@ -23,7 +24,7 @@ export async function printResults(
       continue
     }
     if (families.length > 1) process.stdout.write(`${family.name}\n`)
-    if (table !== null) process.stdout.write(`${resultLines(table).join('\n')}\n`)
+    if (table !== null) process.stdout.write(`${resultLines(table, columnsOf(process.stdout)).join('\n')}\n`)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { shellLine } from './shell.js'
 import { UsageError } from './usage-error.js'
 
 /** `full, no_koleo` -> two names; an empty one is a usage error. */
@@ -30,6 +31,21 @@ export function countOption(option: string, text: string, least: number): number
   const value = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value
   throw new UsageError(`${option} ${text}: expected a whole number from ${least}`)
+}
+
+/** The line that trains what a command with these options was asked about, or goes on with it. */
+export function runCommand(
+  file: string,
+  {
+    runs,
+    set,
+    param,
+    ranks,
+  }: { readonly runs: string; readonly set?: string[]; readonly param?: string[]; readonly ranks?: string },
+): string {
+  const given = [...(set ?? []).flatMap((s) => ['--set', s]), ...(param ?? []).flatMap((p) => ['--param', p])]
+  const divided = ranks === undefined ? [] : ['--ranks', ranks]
+  return shellLine(['dinoc', 'run', file, ...given, ...divided, ...(runs === 'runs' ? [] : ['--runs', runs])])
 }
 
 export interface DeviceFlags {

@@ -15,11 +15,18 @@ import { experimentDirectory, lockPath, runFiles } from '../runtime/run-director
 import { smokeSpec } from '../runtime/smoke.js'
 import { type ExecutionSettings, executeJobs } from './execute.js'
 import { exit } from './exit.js'
-import { compileJobs, type PickedVariant, pickVariants, refuseOverBudget, targetOf } from './jobs.js'
+import {
+  compileJobs,
+  oncePerVariant,
+  type PickedVariant,
+  pickVariants,
+  refuseOverBudget,
+  targetOf,
+} from './jobs.js'
 import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
-import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
+import { columnsOf, renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { tableOf } from './results.js'
-import { addDeviceOptions, countOption, type DeviceFlags, listOption } from './run-options.js'
+import { addDeviceOptions, countOption, type DeviceFlags, listOption, runCommand } from './run-options.js'
 import { shellLine } from './shell.js'
 import { stopOnSignals } from './stop.js'
 import { imageReports } from './terminal/image-reports.js'
@@ -27,6 +34,7 @@ import { resultLines } from './terminal/result-lines.js'
 import { openJsonView, openLiveView, openPlainView, type RunView } from './terminal/run-view.js'
 
 interface Options extends DeviceFlags {
+  readonly ranks?: string
   readonly set?: string[]
   readonly param?: string[]
   readonly format?: string
@@ -42,7 +50,7 @@ export function define(command: Command): void {
   const withFile = command.argument('<file>', 'FILE, FILE#experiment or FILE#experiment.variant')
   addDeviceOptions(addFormatOption(addRanksOption(addFileOptions(withFile))))
     .option('--runs <dir>', 'where runs are kept', 'runs')
-    .option('--only <variants>', 'only these variants, separated by commas')
+    .option('--only <variants>', 'only these variants, separated by commas; full is the unedited experiment')
     .option('--seed <numbers>', 'only these seeds, separated by commas')
     .option('--smoke', 'two steps of each phase in a temporary folder: does everything work?')
     .option('--jobs <n>', 'runs side by side; threads are divided between them', '1')
@@ -93,15 +101,14 @@ async function run(file: string, options: Options): Promise<number> {
     device: device.name,
     threads,
     loaders: options.loaders === undefined ? hardware.loaders : countOption('--loaders', options.loaders, 1),
+    command: runCommand(file, options),
     evaluationImages: options.smoke ? (jobs[0]?.spec.features[0]?.batch ?? 32) : null,
   }
   const atOnce = countOption('--jobs', options.jobs, 1)
-  // Hours of one variant are not spent before another one's missing folder is met.
-  for (const spec of new Map(jobs.map((job) => [job.spec.variant + job.spec.experiment, job.spec])).values())
-    preflight(spec)
   const locks = new Map<string, Lock>()
   const colors = pc.createColors(usesColor(process.stderr))
-  const warnings = [...diagnostics]
+  // Hours of one variant are not spent before another one's missing folder is met.
+  const warnings = [...diagnostics, ...oncePerVariant(jobs, preflight)]
   if (opened.instead !== null)
     warnings.push(diagnose('DINO1041', null, { reason: opened.instead }, { help: ['dinoc devices'] }))
   if (!json) reportDiagnostics(warnings)
@@ -199,7 +206,7 @@ async function conclude(
       continue
     }
     const head = families.length > 1 ? [family.name] : []
-    const lines = [...head, ...(table === null ? [] : resultLines(table))]
+    const lines = [...head, ...(table === null ? [] : resultLines(table, columnsOf(process.stdout)))]
     if (report !== null) lines.push(`report   ${report}`)
     process.stdout.write(`${lines.join('\n')}\n`)
   }

@@ -11,7 +11,7 @@ import { exit } from './exit.js'
 import { pickVariants } from './jobs.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { usesColor } from './print.js'
-import { shellLine } from './shell.js'
+import { runCommand } from './run-options.js'
 import { aligned, score } from './terminal/figures.js'
 import { visibleLength } from './terminal/screen.js'
 
@@ -68,7 +68,7 @@ async function status(file: string, options: Options): Promise<number> {
   else
     for (const name of new Set(runs.map((r) => r.experiment)))
       print(
-        againLine(file, options),
+        runCommand(file, options),
         runs.filter((r) => r.experiment === name),
       )
   return exit.good
@@ -138,12 +138,6 @@ async function metricOf(
   const last = record?.history.at(-1)
   const value = last?.metrics[metric]
   return last === undefined || value === undefined ? null : { name: metric, value, step: last.step }
-}
-
-/** The line that goes on with what is unfinished. */
-function againLine(file: string, { runs, set, param }: Options): string {
-  const given = [...(set ?? []).flatMap((s) => ['--set', s]), ...(param ?? []).flatMap((p) => ['--param', p])]
-  return shellLine(['dinoc', 'run', file, ...given, ...(runs === 'runs' ? [] : ['--runs', runs])])
 }
 
 function print(again: string, runs: readonly RunStatusLine[]): void {

@@ -9,6 +9,8 @@ import type { Device } from './devices/device.js'
 export interface Environment {
   readonly formatVersion: 1
   readonly dinoc: string
+  /** What one types to make the runs again, with their file and its settings; missing in runs of earlier versions. */
+  readonly command?: string
   readonly node: string
   /** The repository of the working directory, where the `.dino` file usually lives; null outside of one. */
   readonly commit: { readonly hash: string; readonly dirty: boolean } | null
@@ -28,11 +30,13 @@ export function describeEnvironment(
   device: Device,
   threads: number | null,
   loaders: number | null,
+  command: string,
 ): Environment {
   const { isa, description } = device.capabilities()
   return {
     formatVersion: 1,
     dinoc: packageVersion(),
+    command,
     node: process.version,
     commit: commitOf(process.cwd()),
     device: { name: device.name, isa: isa ?? '', description },

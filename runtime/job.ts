@@ -41,6 +41,8 @@ export interface Settings {
   readonly loaders: number | null
   /** Images of each side of an evaluation; null: all. */
   readonly evaluationImages: number | null
+  /** What one types to train these runs: `dinoc run a.dino --set schedule.batch="8 img"`. */
+  readonly command: string
   /** Called when the device is needed; runs that were finished before need none. */
   openDevice(spec: RunSpec): Promise<Device>
   openData(job: Job, log: (diagnostic: Diagnostic) => void): Promise<RunData>

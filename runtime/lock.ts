@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
+import { dirname, join } from 'node:path'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { DiagnosticError } from '../diagnostics/diagnostic.js'
 
@@ -48,6 +49,7 @@ export async function acquireLock(path: string): Promise<Lock> {
     try {
       fs.linkSync(own, path)
       fs.rmSync(own)
+      removeLeftovers(dirname(path))
       return {
         addHelper(pid) {
           const helper = describeProcess(pid)
@@ -76,6 +78,23 @@ export async function acquireLock(path: string): Promise<Lock> {
     takeAway(path, held)
   }
   throw refused(path, readLock(path)?.owner ?? owner)
+}
+
+/**
+ * Files that a killed process was about to rename, anywhere below the directory. One with our own pid is none of ours:
+ * in a container every run may have the same.
+ */
+function removeLeftovers(directory: string): void {
+  try {
+    for (const entry of fs.readdirSync(directory, { withFileTypes: true, recursive: true })) {
+      const pid = Number(/\.(\d+)\.(?:tmp|void)$/.exec(entry.name)?.[1])
+      if (!entry.isFile() || Number.isNaN(pid)) continue
+      if (pid === process.pid || processStart(pid) === null)
+        fs.rmSync(join(entry.parentPath, entry.name), { force: true })
+    }
+  } catch {
+    // They only take room: what may not be looked into or removed here hinders no run.
+  }
 }
 
 /** Whether a living process owns the directory; for `dinoc status`. */

@@ -40,7 +40,7 @@ export async function runFeatures(job: Job, order: FeatureOrder, settings: Setti
     const fail = (state: string): DiagnosticError => {
       const run = `${spec.experiment}.${spec.variant} seed ${spec.seed}`
       return new DiagnosticError([
-        diagnose('DINO1045', null, { run, state }, { help: ['dinoc run FILE trains it'] }),
+        diagnose('DINO1045', null, { run, state }, { help: [`${settings.command} trains it`] }),
       ])
     }
     const set = await data.images(order.images)

@@ -74,11 +74,9 @@ async function bringToEnd(job: Job, settings: Settings): Promise<RunOutcome> {
     refuseUnsupported(job.spec.evaluations)
     data = await settings.openData(job, (diagnostic) => settings.emit({ type: 'diagnostic', diagnostic }))
     const identity = runIdentity(job.spec, data.identity)
-    const claimed = await (settings.mode === 'train' ? claimDirectory : expectRun)(
-      settings.runsRoot,
-      job.spec,
-      identity,
-    )
+    const claimed = await (settings.mode === 'train'
+      ? claimDirectory(settings.runsRoot, job.spec, identity)
+      : expectRun(settings, job.spec, identity))
     for (const diagnostic of claimed.diagnostics) settings.emit({ type: 'diagnostic', diagnostic })
     const limit = settings.evaluationImages
     const evaluations = await prepareEvaluations(job.spec, identity, data.images, limit)
@@ -99,7 +97,7 @@ async function bringToEnd(job: Job, settings: Settings): Promise<RunOutcome> {
 
 /** The run that an evaluation is asked for; DINO1045 where it is not there. */
 async function expectRun(
-  runsRoot: string,
+  { runsRoot, command }: Settings,
   spec: RunSpec,
   identity: string,
 ): Promise<{ record: RunRecord; diagnostics: Diagnostic[] }> {
@@ -108,9 +106,7 @@ async function expectRun(
   const run = `${spec.experiment}.${spec.variant} seed ${spec.seed}`
   const state =
     record === null ? 'is not trained yet' : `was trained with other settings (${record.identity})`
-  throw new DiagnosticError([
-    diagnose('DINO1045', null, { run, state }, { help: ['dinoc run FILE trains it'] }),
-  ])
+  throw new DiagnosticError([diagnose('DINO1045', null, { run, state }, { help: [`${command} trains it`] })])
 }
 
 function isMeasured(file: EvalFile | null, prepared: PreparedEvaluation): boolean {
@@ -137,7 +133,14 @@ async function carryOn(
   const unfinished = settings.mode === 'evaluate' && checkpoint?.manifest.step !== totalSteps(spans)
   if (unfinished && checkpoint === null) {
     const run = `${spec.experiment}.${spec.variant} seed ${spec.seed}`
-    throw new DiagnosticError([diagnose('DINO1045', null, { run, state: 'has no checkpoint yet' })])
+    throw new DiagnosticError([
+      diagnose(
+        'DINO1045',
+        null,
+        { run, state: 'has no checkpoint yet' },
+        { help: [`${settings.command} goes on with it`] },
+      ),
+    ])
   }
   const device = await settings.openDevice(spec)
   const state = await device.state({ tensors: spec.state })
@@ -160,7 +163,8 @@ async function carryOn(
   try {
     if (unfinished) return await measureUnfinished(session, checkpoint!)
     await writeInputs(files, spec, job.plans, job.resolved)
-    await replaceJson(files.environment, describeEnvironment(device, settings.threads, settings.loaders))
+    const { threads, loaders, command } = settings
+    await replaceJson(files.environment, describeEnvironment(device, threads, loaders, command))
     await writeRecord(files, recordOf(session, 'running', fromStep))
     const steps = totalSteps(session.spans)
     const { name } = device

@@ -26,12 +26,12 @@ export function dataAtHand(experiment: ResolvedExperiment): DataAtHand {
   const key = JSON.stringify(needs)
   const before = known.get(key)
   if (before !== undefined) return before
-  const { trainingImages, faults } = surveyData(needs)
+  const { trainingImages, faults, warnings } = surveyData(needs)
   const findings = faults
     // Kinds of data that this version cannot read are DINO0890 already.
     .filter(({ code }) => code !== 'DINO1006')
     .map((d): Diagnostic => ({ ...d, severity: d.code === 'DINO1001' ? 'note' : 'warning' }))
-  const found = { trainingImages, findings }
+  const found = { trainingImages, findings: [...findings, ...warnings] }
   known.set(key, found)
   return found
 }

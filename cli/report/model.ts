@@ -9,17 +9,13 @@ import { galleryOf } from './gallery.js'
 import { metricsOf, metricTable, otherMetrics } from './metric.js'
 import { noticesOf } from './notices.js'
 
-export interface ReportContext {
-  /** What a variant changes of `full`. */
-  readonly changes: readonly VariantChanges[]
-  /** The command that makes the runs again. */
-  readonly command: string
-}
-
-/** Everything that the report of one experiment says, from what its runs (at least one) left behind. */
+/**
+ * Everything that the report of one experiment says, from what its runs (at least one) left behind. `changes`: what
+ * each variant changes of `full`.
+ */
 export async function reportModel(
   runs: readonly CollectedRun[],
-  context: ReportContext,
+  changes: readonly VariantChanges[],
 ): Promise<ReportModel> {
   const first = runs[0]!
   const { primary, table, others } = metricsOf(runs)
@@ -35,10 +31,10 @@ export async function reportModel(
     training: await trainingOf(runs, primary, colours),
     health: await healthOf(runs, colours),
     gallery: galleryOf(runs),
-    variants: context.changes,
+    variants: changes,
     facts: factsOf(runs),
     protocols: protocolsOf(runs),
-    command: context.command,
+    commands: [...new Set(runs.flatMap((run) => run.environment?.command ?? []))],
   }
 }
 

@@ -1,7 +1,7 @@
 import pc from 'picocolors'
 import type { RunEvent, RunStatus } from '../../runtime/events.js'
 import { aligned, countdown, duration, rate } from './figures.js'
-import { visibleLength } from './screen.js'
+import { shortened, visibleLength } from './screen.js'
 
 /** One run as the live table shows it: folded from its events, drawn by `progressLines`. */
 export interface Row {
@@ -74,7 +74,8 @@ const words: { readonly [S in Row['state']]: string } = {
 }
 
 /** DINO's two terms are one number here: they move together. */
-function lossCells(losses: Readonly<Record<string, number>>): string {
+function lossCells(losses: Readonly<Record<string, number>>, terms: boolean): string {
+  if (!terms) return losses.total === undefined ? '' : `loss ${losses.total.toFixed(2)}`
   const dino = (losses.dino_local ?? 0) + (losses.dino_global ?? 0)
   const cells = 'dino_local' in losses || 'dino_global' in losses ? [`dino ${dino.toFixed(2)}`] : []
   for (const [name, value] of Object.entries(losses))
@@ -84,7 +85,35 @@ function lossCells(losses: Readonly<Record<string, number>>): string {
 
 export type Colors = ReturnType<typeof pc.createColors>
 
-function cells(row: Row, colors: Colors): string[] {
+/** What a narrow terminal does without, from one step to the next. */
+interface Narrowing {
+  /** `83/200` for `step  83/200`. */
+  readonly step: boolean
+  /** `0` for `seed 0`. */
+  readonly seed: boolean
+  readonly speed: boolean
+  /** Each term of the loss, or only their sum. */
+  readonly terms: boolean
+  /** Characters of a variant's name. */
+  readonly name: number
+}
+
+const everything: Narrowing = {
+  ...{ step: true, seed: true, speed: true, terms: true },
+  name: Number.POSITIVE_INFINITY,
+}
+const bare = { step: false, seed: false, speed: false }
+const narrowings: readonly Narrowing[] = [
+  everything,
+  { ...everything, step: false },
+  { ...everything, step: false, name: 32 },
+  { ...everything, step: false, seed: false, name: 24 },
+  { ...bare, terms: true, name: 24 },
+  { ...bare, terms: false, name: 20 },
+  { ...bare, terms: false, name: 12 },
+]
+
+function cells(row: Row, colors: Colors, show: Narrowing): string[] {
   const paint = (text: string): string =>
     row.state === 'failed'
       ? colors.red(text)
@@ -95,12 +124,14 @@ function cells(row: Row, colors: Colors): string[] {
           : row.state === 'waiting'
             ? colors.dim(text)
             : text
-  const seed = `seed ${row.seed}`
-  const name = row.state === 'waiting' ? colors.dim(row.variant) : row.variant
-  const count =
-    row.steps === 0 ? '' : `step ${String(row.step).padStart(String(row.steps).length)}/${row.steps}`
-  const losses = row.state === 'evaluating' || row.state === 'failed' ? row.detail : lossCells(row.losses)
-  const speed = row.imagesPerSecond === null ? '' : `${rate(row.imagesPerSecond)} img/s`
+  const seed = `${show.seed ? 'seed ' : ''}${row.seed}`
+  const variant = shortened(row.variant, show.name)
+  const name = row.state === 'waiting' ? colors.dim(variant) : variant
+  const steps = `${String(row.step).padStart(String(row.steps).length)}/${row.steps}`
+  const count = row.steps === 0 ? '' : `${show.step ? 'step ' : ''}${steps}`
+  const losses =
+    row.state === 'evaluating' || row.state === 'failed' ? row.detail : lossCells(row.losses, show.terms)
+  const speed = row.imagesPerSecond === null || !show.speed ? '' : `${rate(row.imagesPerSecond)} img/s`
   const time =
     row.seconds !== null && row.state !== 'reused'
       ? duration(row.seconds)
@@ -121,13 +152,14 @@ const columns = [
 
 /**
  * The table, at most `rows` lines: where there are more runs than lines, those that are over are counted and those
- * that wait are cut off.
+ * that wait are cut off. What does not fit into `width` columns is left out, least telling first.
  */
 export function progressLines(
   title: string,
   rows: readonly Row[],
   most: number,
   colors: Colors,
+  width = 100,
 ): readonly string[] {
   const room = Math.max(1, most - 4)
   let shown = rows
@@ -139,11 +171,14 @@ export function progressLines(
     if (over > 0) notes.push(colors.dim(`  ${over} done`))
     if (rest.length > shown.length) notes.push(colors.dim(`  ${rest.length - shown.length} more waiting`))
   }
-  const table = aligned(
-    shown.map((row) => cells(row, colors)),
-    columns,
-    visibleLength,
+  const tables = narrowings.map((narrowing) =>
+    aligned(
+      shown.map((row) => cells(row, colors, narrowing)),
+      columns,
+      visibleLength,
+    ),
   )
+  const table = tables.find((lines) => lines.every((line) => visibleLength(line) <= width)) ?? tables.at(-1)!
   const over: readonly Row['state'][] = ['finished', 'reused', 'failed', 'interrupted']
   const hint = rows.every((row) => over.includes(row.state))
     ? []
@@ -153,7 +188,7 @@ export function progressLines(
 
 /** One line for a log file: no colours, no cursor. */
 export function plainLine(row: Row): string {
-  return cells(row, pc.createColors(false))
+  return cells(row, pc.createColors(false), everything)
     .filter((cell) => cell !== '')
     .join('  ')
     .trim()

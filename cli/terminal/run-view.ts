@@ -3,7 +3,7 @@ import type { RunEvent } from '../../runtime/events.js'
 import type { Job } from '../../runtime/job.js'
 import { duration } from './figures.js'
 import { type Colors, foldEvent, plainLine, progressLines, type Row, waitingRow } from './progress.js'
-import { openScreen, type Terminal } from './screen.js'
+import { cut, openScreen, type Terminal } from './screen.js'
 
 /** Where a run's events go: a live table, plain lines, or JSON objects. */
 export interface RunView {
@@ -36,7 +36,9 @@ export function openLiveView(context: ViewContext, terminal: Terminal): RunView 
   const draw = (): void => {
     if (timer !== null) clearTimeout(timer)
     timer = null
-    screen.draw((columns, height) => progressLines(titleLine(context, rows, columns), rows, height, colors))
+    screen.draw((columns, height) =>
+      progressLines(titleLine(context, rows, columns), rows, height, colors, columns),
+    )
   }
   const soon = (): void => {
     timer ??= setTimeout(draw, 100)
@@ -64,8 +66,10 @@ export function openLiveView(context: ViewContext, terminal: Terminal): RunView 
 function titleLine(context: ViewContext, rows: readonly Row[], columns: number): string {
   const seconds = secondsLeft(rows, context.atOnce)
   const estimate = seconds === null || seconds < 1 ? '' : `~${duration(seconds)}`
-  const gap = Math.max(3, Math.min(columns, 100) - context.title.length - estimate.length)
-  return context.colors.bold(context.title) + (estimate === '' ? '' : ' '.repeat(gap) + estimate)
+  const width = Math.min(columns, 100)
+  const title = cut(context.title, Math.max(20, width - (estimate === '' ? 0 : estimate.length + 3)))
+  const gap = Math.max(3, width - title.length - estimate.length)
+  return context.colors.bold(title) + (estimate === '' ? '' : ' '.repeat(gap) + estimate)
 }
 
 const openStates: readonly Row['state'][] = ['waiting', 'preparing', 'training', 'evaluating']

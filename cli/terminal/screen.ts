@@ -79,6 +79,14 @@ export function visibleLength(text: string): number {
   return text.split(colour).reduce((sum, part) => sum + (part.startsWith(csi) ? 0 : [...part].length), 0)
 }
 
+/** A name of at most `most` characters: of a longer one the beginning and the end, which tell grid points apart. */
+export function shortened(name: string, most: number): string {
+  const characters = [...name]
+  if (characters.length <= most) return name
+  const end = Math.ceil((most - 1) / 2)
+  return `${characters.slice(0, most - 1 - end).join('')}…${characters.slice(-end).join('')}`
+}
+
 /** At most `width` visible characters; colours are kept and closed. */
 export function cut(text: string, width: number): string {
   if (visibleLength(text) <= width) return text

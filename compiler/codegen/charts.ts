@@ -109,7 +109,8 @@ export async function lineChart({ x, series, reference }: LineChart): Promise<st
 export async function intervalChart({ x, rows, zero }: IntervalChart): Promise<string> {
   // Names may be alike once they are cut: rows are told apart by their number.
   const values = rows.map((row, i) => ({ ...row, row: String(i) }))
-  const names = Object.fromEntries(rows.map((row, i) => [String(i), shortened(row.name)]))
+  const shown = labelsOf(rows.map((row) => row.name))
+  const names = Object.fromEntries(shown.map((name, i) => [String(i), name]))
   const y = {
     field: 'row',
     type: 'nominal',
@@ -118,7 +119,8 @@ export async function intervalChart({ x, rows, zero }: IntervalChart): Promise<s
     scale: { domain: Object.keys(names) },
     axis: {
       labelExpr: `(${JSON.stringify(names)})[datum.label]`,
-      labelLimit: 130,
+      // They are short already: no second cut.
+      labelLimit: 0,
       grid: false,
       ticks: false,
     },
@@ -157,9 +159,22 @@ export async function intervalChart({ x, rows, zero }: IntervalChart): Promise<s
   return draw({ width, height: tall, autosize: fit, layer: layers, config } as TopLevelSpec)
 }
 
-/** The end of a long name tells grid points apart. */
-function shortened(name: string): string {
-  return name.length <= 22 ? name : `${name.slice(0, 8)}…${name.slice(-13)}`
+const longestLabel = 20
+
+/** Long names are cut to where they begin to differ: what points of a grid have in common tells nothing. */
+export function labelsOf(names: readonly string[]): string[] {
+  const long = names.filter((name) => name.length > longestLabel)
+  const [first = ''] = long
+  let common = 0
+  while (common < first.length && long.every((name) => name[common] === first[common])) common++
+  return names.map((name) => {
+    if (name.length <= longestLabel) return name
+    // A little of what is common, so that the word before a value is seen.
+    const from = long.length === 1 ? 0 : Math.max(0, Math.min(common - 8, name.length - longestLabel + 1))
+    const room = longestLabel - (from > 0 ? 1 : 0)
+    const rest = name.slice(from)
+    return `${from > 0 ? '…' : ''}${rest.length <= room ? rest : `${rest.slice(0, room - 1)}…`}`
+  })
 }
 
 /** Vega is large and only reports need it. */

@@ -25,8 +25,8 @@ export interface ReportModel {
   readonly variants: readonly VariantChanges[]
   readonly facts: readonly Fact[]
   readonly protocols: readonly { readonly name: string; readonly identity: string; readonly text: string }[]
-  /** How to make it again: one command. */
-  readonly command: string
+  /** What was typed for the runs: usually one command. */
+  readonly commands: readonly string[]
 }
 
 export interface Notice {

@@ -120,6 +120,18 @@ export const runtime = {
     'an image of an evaluation became unreadable during the run',
     (a) => `${a.path} could be read when the run began and cannot any more: ${a.reason}`,
   ),
+  DINO1024: entry<{ source: string; table: string; missing: number }>(
+    'warning',
+    'a label table names files that are not there',
+    (a) =>
+      `source \`${a.source}\`: ${a.missing} ${a.missing === 1 ? 'file' : 'files'} that ${a.table} names ${a.missing === 1 ? 'is' : 'are'} not there`,
+  ),
+  DINO1025: entry<{ evaluation: string; k: number; images: number }>(
+    'warning',
+    'k-NN asks for more neighbours than there are training images',
+    (a) =>
+      `\`eval.${a.evaluation}\`: k = ${a.k}, but there are only ${a.images} labelled training images: all of them vote`,
+  ),
   DINO1070: entry<{ directory: string }>(
     'error',
     'no runs to report',

@@ -23,17 +23,17 @@ export function renderHuman(diagnostic: Diagnostic, options: HumanOptions): stri
     ...diagnostic.labels.map((label) => ({ ...label, primary: false })),
   ]
   const gutter = String(Math.max(0, ...marks.map((mark) => mark.span.startLine))).length
-  const lines = [
-    `${paint.severity(`${diagnostic.severity}[${diagnostic.code}]`)}${paint.bold(`: ${diagnostic.message}`)}`,
-  ]
+  const lines = headline(diagnostic, options.width, paint)
   for (const [index, group] of byFile(marks).entries()) {
     const first = group.find((mark) => mark.primary) ?? group[0]!
     lines.push(`${' '.repeat(gutter)}${paint.frame(index === 0 ? '-->' : ':::')} ${place(first.span)}`)
     lines.push(...snippet(group, first.span, gutter, options, paint))
   }
   const aside = (kind: string, text: string) => {
-    const [head, ...rest] = text.split('\n')
     const indent = ' '.repeat(gutter + 5 + kind.length)
+    // A command, which somebody may copy, stays in one piece.
+    const room = command.test(text) ? Number.POSITIVE_INFINITY : Math.max(20, options.width - indent.length)
+    const [head, ...rest] = text.split('\n').flatMap((line) => folded(line, room))
     return [
       `${' '.repeat(gutter + 1)}${paint.frame('=')} ${paint.bold(`${kind}:`)} ${head}`,
       ...rest.map((line) => indent + line),
@@ -43,6 +43,25 @@ export function renderHuman(diagnostic: Diagnostic, options: HumanOptions): stri
   for (const help of diagnostic.help) lines.push(...aside('help', help))
   lines.push(...aside('more', `dinoc explain ${diagnostic.code}`))
   return lines.join('\n')
+}
+
+/** What is wrong, in as many lines as the terminal takes. */
+function headline({ severity, code, message }: Diagnostic, width: number, paint: Painter): string[] {
+  const label = `${severity}[${code}]`
+  const [first = '', ...rest] = folded(`${label}: ${message}`, width, '  ')
+  return [
+    `${paint.severity(label)}${paint.bold(first.slice(label.length))}`,
+    ...rest.map((line) => paint.bold(line)),
+  ]
+}
+
+const command = /^(dinoc|npm|npx|node|chmod|--\w+) /
+
+/** A line that is too long, broken between words, code in backticks being one; `indent` stands before all but the first. */
+function folded(line: string, width: number, indent = ''): string[] {
+  if (cellsOf(line).text.length <= width) return [line]
+  const [first = '', ...rest] = wrapped(line.match(/(?:`[^`]*`|[^ ])+/g) ?? [], ' ', width - indent.length)
+  return [first, ...rest.map((part) => indent + part)]
 }
 
 interface Painter {

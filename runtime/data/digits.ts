@@ -44,6 +44,7 @@ export function readDigits(context: SourceContext, folder: string): FoundImages 
     root: null,
     labels,
     groups: null,
+    missing: [],
     published: null,
     packed: { pixels, width: side, height: side, channels: 1 },
   }

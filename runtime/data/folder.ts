@@ -15,6 +15,7 @@ export function readFolder(context: SourceContext): FoundImages {
     const rowOf = (name: string) =>
       table.get(name) ?? table.get(name.slice(name.lastIndexOf('/') + 1)) ?? null
     const rows = names.map(rowOf)
+    const there = new Set(names.flatMap((name) => [name, name.slice(name.lastIndexOf('/') + 1)]))
     return {
       names,
       root,
@@ -22,6 +23,7 @@ export function readFolder(context: SourceContext): FoundImages {
       groups: table.by ? rows.map((row) => row?.by ?? null) : null,
       published: null,
       packed: null,
+      missing: [...table.files].filter((file) => !there.has(file)),
     }
   }
   refuseBy(context)
@@ -33,7 +35,7 @@ export function readFolder(context: SourceContext): FoundImages {
     throw sourceError(context, 'path', 'DINO1003', { source: context.name, folder: `${root}/${empty[0]}` }, [
       'remove the folder, or put its images there',
     ])
-  return { names, root, labels, groups: null, published: null, packed: null }
+  return { names, root, labels, groups: null, published: null, packed: null, missing: [] }
 }
 
 /** `findImages` of a source; DINO1004 where a folder may not be looked into. */

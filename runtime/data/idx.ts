@@ -63,6 +63,7 @@ export function readIdx(context: SourceContext): FoundImages {
     root: null,
     labels,
     groups: null,
+    missing: [],
     published,
     packed: { pixels: shared, width, height, channels: 1 },
   }

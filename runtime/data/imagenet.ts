@@ -12,6 +12,7 @@ export function readImagenet(context: SourceContext): FoundImages {
     root,
     labels: parts.map((part) => (part.length > 2 ? part[1]! : null)),
     groups: null,
+    missing: [],
     published: parts.map((part) => part[0]!),
     packed: null,
   }

@@ -52,7 +52,15 @@ export function readList(context: SourceContext): FoundImages {
       first: missing[0]!,
       list: path,
     })
-  return { names, root, labels: [...byName.values()], groups: null, published: null, packed: null }
+  return {
+    names,
+    root,
+    labels: [...byName.values()],
+    groups: null,
+    published: null,
+    packed: null,
+    missing: [],
+  }
 }
 
 /** The lines of a list, without empty ones. */

@@ -31,6 +31,8 @@ export interface SourceManifest {
   readonly splitOf: Int8Array
   /** Small images that stand in one file. */
   readonly packed: PackedImages | null
+  /** Files that the label table names and that are not there. */
+  readonly missing: readonly string[]
 }
 
 const readers: Readonly<Record<string, (context: SourceContext) => FoundImages>> = {
@@ -88,6 +90,7 @@ export function readSource(context: SourceContext): SourceManifest {
     splits,
     splitOf,
     packed: sorted.packed,
+    missing: sorted.missing,
   }
 }
 

@@ -19,6 +19,8 @@ export interface FoundImages {
   /** Published splits: the split of each image. */
   readonly published: readonly string[] | null
   readonly packed: PackedImages | null
+  /** Files that the label table names and that are not there. */
+  readonly missing: readonly string[]
 }
 
 export interface SourceContext {

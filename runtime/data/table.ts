@@ -11,6 +11,7 @@ export interface Row {
 /** Rows by file name, and whether they have a `by`. */
 export interface Table {
   readonly by: boolean
+  readonly files: Iterable<string>
   get(file: string): Row | undefined
 }
 
@@ -57,7 +58,7 @@ export function readTable(context: SourceContext, labels: NonNullable<Source['la
     if (typeof inner === 'object' && inner !== null)
       for (const nested of Object.values(inner)) if (isCells(nested)) add(nested[labels.file], row)
   }
-  return { by: by !== null, get: (file) => byFile.get(file) }
+  return { by: by !== null, files: byFile.keys(), get: (file) => byFile.get(file) }
 }
 
 /** All rows of a table file, whatever its format. `field` is the one to blame. */

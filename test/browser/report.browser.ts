@@ -76,6 +76,7 @@ describe.skipIf(missing)('a report in Chromium', () => {
         // Whatever is wider than the page scrolls in a box of its own, and charts fit.
         expect(await page.evaluate(sticksOut)).toEqual([])
         expect(await page.evaluate(nameless)).toEqual([])
+        expect(await page.evaluate(cutOff)).toEqual([])
         await page.close()
       })
 
@@ -104,6 +105,15 @@ const sticksOut = `[...document.querySelectorAll('main *')]
   .filter((e) => !e.closest('svg') && !e.classList.contains('hidden'))
   .filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
   .map((e) => e.outerHTML.slice(0, 80))`
+
+/** Verdicts that one would have to scroll to, and labels that a chart cuts. */
+const cutOff = `[
+  ...[...document.querySelectorAll('.verdict')].filter((e) => e.getBoundingClientRect().right > innerWidth),
+  ...[...document.querySelectorAll('svg text')].filter((e) => {
+    const [text, chart] = [e, e.closest('svg')].map((one) => one.getBoundingClientRect())
+    return text.left < chart.left - 1 || text.right > chart.right + 1
+  }),
+].map((e) => e.outerHTML.slice(0, 80))`
 
 const nameless = `[
   ...[...document.querySelectorAll('img')].filter((e) => !e.alt.trim()),

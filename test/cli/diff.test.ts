@@ -46,6 +46,23 @@ async function call(define: (command: Command) => void, ...args: string[]): Prom
 }
 const json = async (...args: string[]) => JSON.parse(await call(defineDiff, '--json', ...args))
 
+describe('dinoc diff', () => {
+  it('keeps to 100 columns off a terminal: places move into a line of their own', async () => {
+    const name = (letter: string) => `${letter.repeat(30)}.dino`
+    for (const [letter, parent] of [
+      ['x', 'vit_nano'],
+      ['y', 'vits14'],
+    ] as const)
+      writeFileSync(
+        name(letter),
+        `import { ${parent} } from "std/dinov2.dino"\nexperiment e extends ${parent} { schedule.epoch = 20 steps }\n`,
+      )
+    const text = await call(defineDiff, name('x'), name('y'))
+    expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100)
+    expect(text).toMatch(/backbone\.depth.*->.*numerics\n {6}\S+:\d+:\d+ -> \S+:\d+:\d+\n/)
+  })
+})
+
 describe('dinoc diff --json', () => {
   it('is one document of changes and of what follows from them', async () => {
     const { formatVersion, changes, derived } = await json('a.dino#base.full', 'a.dino#base.no_koleo')

@@ -1,7 +1,9 @@
+import { pathToFileURL } from 'node:url'
 import { afterEach, expect, test, vi } from 'vitest'
 import { internalError, reportFailure } from '../../cli/failure.js'
 import { diagnose } from '../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
+import { packageRoot } from '../../diagnostics/package-root.js'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -28,6 +30,23 @@ test('a bug is DINO9999 with a report to send, and no stack', () => {
   expect(text).toMatch(/dinoc \d+\.\d+\.\d+, node v/)
   expect(text).toContain('dinoc check a.dino')
   expect(text).not.toMatch(/\n\s+at .*node_modules/)
+})
+
+test('the report names places in dinoc only, from its root, wherever it is installed', () => {
+  const error = new Error('x')
+  const root = pathToFileURL(packageRoot())
+  error.stack = [
+    'Error: x',
+    `    at parse (${root}/dist/grammar/parser.js:12:3)`,
+    '    at file:///home/somebody/cli/own.js:1:1',
+    `    at run (${root}/node_modules/vega/runtime/x.js:1:1)`,
+    `    at ${root}/cli/main.ts:4:5`,
+  ].join('\n')
+  const lines = internalError(error, []).notes.join('\n').split('\n')
+  expect(lines.filter((line) => line.startsWith('  at '))).toEqual([
+    '  at parse (grammar/parser.js:12)',
+    '  at top level (cli/main.ts:4)',
+  ])
 })
 
 test('DINO_DEBUG shows the stack', () => {

@@ -246,15 +246,20 @@ describe('completion', () => {
         'bash',
         [
           '-c',
-          `${script}\nCOMP_WORDS=(${words}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _dinoc; echo "\${COMPREPLY[@]}"`,
+          `dinoc() { "${process.execPath}" "${main}" "$@"; }\n${script}\nCOMP_WORDS=(${words}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _dinoc; echo "\${COMPREPLY[@]}"`,
         ],
-        {
-          encoding: 'utf8',
-        },
+        { encoding: 'utf8', cwd: folder },
       ).stdout.trim()
     expect(complete('dinoc che')).toBe('check')
     expect(complete('dinoc check --deny')).toBe('--deny-warnings')
     expect(complete('dinoc check --format sa')).toBe('sarif')
+    expect(complete('dinoc run a.dino --device we')).toBe('webgpu')
+    expect(complete('dinoc plan a.dino --emit ir --after fuse-m')).toBe('fuse-meaning')
+    const experiment = 'experiment e extends vit_nano { ablation { variant no_koleo { drop loss.koleo } } }'
+    writeFileSync(join(folder, 'only.dino'), `import { vit_nano } from "std/dinov2.dino"\n${experiment}\n`)
+    expect(complete('dinoc run only.dino --only f')).toBe('full')
+    expect(complete('dinoc eval only.dino --only full,n')).toBe('full,no_koleo')
+    expect(complete('dinoc run gone.dino --only f')).toBe('')
   })
 })
 

@@ -133,8 +133,8 @@ test('the table of a run, as the events fold into it', () => {
   rows[0] = foldEvent(rows[0]!, { type: 'done', outcome: { status: 'finished', ...outcome } }, 32)
   expect(progressLines('quickstart   3 runs', rows, 20, plain)).toEqual([
     'quickstart   3 runs',
-    '  full      seed 0  done      step 200/200   dino 4.41  koleo 1.31  ibot 1.72   142 img/s        47 s',
-    '  full      seed 1  training  step  83/200   dino 4.41  koleo 1.31  ibot 1.72   142 img/s   0:26 left',
+    '  full      seed 0  done      200/200   dino 4.41  koleo 1.31  ibot 1.72   142 img/s        47 s',
+    '  full      seed 1  training   83/200   dino 4.41  koleo 1.31  ibot 1.72   142 img/s   0:26 left',
     '  no_koleo  seed 0  waiting',
     '^C once: checkpoint and stop · twice: stop now',
   ])
@@ -144,6 +144,30 @@ test('the table of a run, as the events fold into it', () => {
   // One done in 47 s, one with 26 s left, one that waits: 47/200 s a step, or 26/117.
   expect(secondsLeft(rows)).toBeGreaterThan(26 + 40)
   expect(secondsLeft(rows)).toBeLessThan(26 + 48)
+})
+
+test('a narrow terminal does without labels, then speed, then the terms of the loss; names keep both ends', () => {
+  const long = 'masks[probability=30%,ratio=10%..50%]'
+  const rows = [foldEvent(waitingRow('full', 0), stepEvent(82), 32), waitingRow(long, 1)]
+  const at = (width: number) => progressLines('t', rows, 20, plain, width).slice(1, 3)
+  expect(at(99)).toMatchInlineSnapshot(`
+    [
+      "  full                      0  training   83/200   dino 4.41  koleo 1.31  ibot 1.72      0:26 left",
+      "  masks[proba…io=10%..50%]  1  waiting",
+    ]
+  `)
+  expect(at(79)).toMatchInlineSnapshot(`
+    [
+      "  full                  0  training   83/200   loss 7.44      0:26 left",
+      "  masks[pro…=10%..50%]  1  waiting",
+    ]
+  `)
+  expect(at(59)).toMatchInlineSnapshot(`
+    [
+      "  full          0  training   83/200   loss 7.44      0:26 left",
+      "  masks…..50%]  1  waiting",
+    ]
+  `)
 })
 
 test('more runs than lines: what is over is counted, what waits is cut', () => {
@@ -207,7 +231,7 @@ test('the result table', () => {
     },
   })
   const row = { imagesPerSecond: null, peakRssBytes: null, against: null }
-  const lines = resultLines({
+  const table = {
     metric: 'knn.top1@1',
     base: 'full',
     rows: [
@@ -228,11 +252,30 @@ test('the result table', () => {
       },
       { ...row, name: 'raw pixels', kind: 'floor', value: value(0.495, 0.042) },
     ],
-  })
-  expect(lines).toEqual([
+  } as const
+  expect(resultLines(table)).toEqual([
     '               top1@1           against full                    images/s     peak',
     '  untrained     0.068 ± 0.021         -0.103 [-0.133, -0.073]',
     '  full          0.171 ± 0.031                                        142   610 MB',
-    '  raw pixels    0.495 ± 0.042                                                       95 % bootstrap over 545 images',
+    '  raw pixels    0.495 ± 0.042',
+    '  95 % bootstrap over 545 images',
   ])
+  expect(resultLines(table, 60)).toMatchInlineSnapshot(`
+    [
+      "               top1@1           against full",
+      "  untrained     0.068 ± 0.021         -0.103",
+      "  full          0.171 ± 0.031",
+      "  raw pixels    0.495 ± 0.042",
+      "  95 % bootstrap over 545 images",
+    ]
+  `)
+  expect(resultLines(table, 40)).toMatchInlineSnapshot(`
+    [
+      "               top1@1           against full",
+      "  untrained     0.068 ± 0.021         -0.103",
+      "  full          0.171 ± 0.031",
+      "  raw pixels    0.495 ± 0.042",
+      "  95 % bootstrap over 545 images",
+    ]
+  `)
 })

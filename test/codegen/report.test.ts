@@ -5,7 +5,7 @@ import { afterEach, expect, test } from 'vitest'
 import { collectRuns } from '../../cli/report/collect.js'
 import { reportModel } from '../../cli/report/model.js'
 import { writeReport } from '../../cli/report.js'
-import { palette } from '../../compiler/codegen/charts.js'
+import { labelsOf, palette } from '../../compiler/codegen/charts.js'
 import { galleryOf, halfTrained, hostile, type MadeRun, usual, wellTrained, writeRun } from './runs.js'
 
 const made: string[] = []
@@ -20,10 +20,27 @@ function directoryOf(runs: readonly MadeRun[]): string {
   return directory
 }
 
-const modelOf = async (runs: readonly MadeRun[]) =>
-  reportModel(await collectRuns(directoryOf(runs)), { changes: [], command: 'dinoc run made.dino' })
+const modelOf = async (runs: readonly MadeRun[]) => reportModel(await collectRuns(directoryOf(runs)), [])
 
 const pageOf = async (runs: readonly MadeRun[]) => readFileSync(await writeReport(directoryOf(runs)), 'utf8')
+
+test('how to make it again is what was typed for the runs, each command once; unknown ones are not made up', async () => {
+  const commands = ['dinoc run a.dino', 'dinoc run a.dino', "dinoc run a.dino --set 'crops.local.count=0'"]
+  const runs = commands.map((command, seed) => ({ seed, correct: null, command }))
+  expect((await modelOf(runs)).commands).toEqual([...new Set(commands)])
+  expect(await pageOf(runs)).toContain('Again: <code>dinoc run a.dino</code>')
+  expect(await pageOf(usual)).not.toContain('Again:')
+})
+
+test('labels of a chart show where long names differ', () => {
+  const grid = [1, 2].map((i) => `a_long_grid_name[loss.koleo.weight=0.${i},backbone.depth=12]`)
+  expect(labelsOf(['full', ...grid])).toEqual(['full', '…eight=0.1,backbone…', '…eight=0.2,backbone…'])
+  expect(labelsOf(['full', grid[0]!])).toEqual(['full', 'a_long_grid_name[lo…'])
+  expect(labelsOf([10, 12].map((i) => `grid[backbone.depth=${i}]`))).toEqual([
+    '…[backbone.depth=10]',
+    '…[backbone.depth=12]',
+  ])
+})
 
 test('the usual report: findings, table, differences, costs, curves, pictures', async () => {
   const model = await modelOf(usual)

@@ -14,6 +14,8 @@ export interface MadeRun {
   readonly losses?: readonly Readonly<Record<string, number | null>>[]
   readonly gallery?: GalleryFile
   readonly name?: string
+  /** What was typed for it. */
+  readonly command?: string
 }
 
 const pixel =
@@ -55,6 +57,20 @@ export function writeRun(directory: string, run: MadeRun, number: number): void 
     ...seen(losses.length, 30),
   ])
   if (correct !== undefined) write('eval.json', evalFile(correct))
+  if (run.command !== undefined)
+    write('environment.json', {
+      ...{
+        formatVersion: 1,
+        dinoc: '0.1.0',
+        node: 'v20',
+        command: run.command,
+        commit: null,
+        threads: 1,
+        loaders: 1,
+      },
+      device: { name: 'native', isa: 'avx2', description: 'AVX2' },
+      machine: { platform: 'linux', cpu: 'a processor', cores: 2, memoryBytes: 4e9 },
+    })
   if (run.gallery) write('gallery.json', run.gallery)
 }
 

@@ -35,6 +35,7 @@ function survey(
   train: DataReference,
   test: DataReference,
   evaluations = ['knn'],
+  k = [1],
 ) {
   const needs = {
     data: {
@@ -48,11 +49,16 @@ function survey(
       'data.train': 'a.dino:1:1-5',
       'eval.knn.test': 'a.dino:2:1-5',
       'sources.holed': 'a.dino:3:1-5',
+      'eval.knn.k': 'a.dino:4:1-5',
+      'sources.listed.labels': 'a.dino:5:1-5',
     },
-    evaluations: evaluations.map((type) => ({ name: type, protocol: { type, train: null, test } })),
+    evaluations: evaluations.map((type) => ({ name: type, protocol: { type, train: null, test, k } })),
   } as unknown as DataNeeds
-  const { trainingImages, faults } = surveyData(needs)
-  return [trainingImages, ...faults.map((d) => `${d.code} ${d.primary?.span.startLine ?? '-'}`)]
+  const { trainingImages, faults, warnings } = surveyData(needs)
+  return [
+    trainingImages,
+    ...[...faults, ...warnings].map((d) => `${d.code} ${d.primary?.span.startLine ?? '-'}`),
+  ]
 }
 
 describe('a survey of the data', () => {
@@ -80,6 +86,31 @@ describe('a survey of the data', () => {
     expect(survey({ whole: {}, flat: {} }, of('whole'), of('flat'), ['knn', 'retrieval'])).toEqual([
       2,
       'DINO1014 2',
+    ])
+  })
+  it('warns where k-NN has fewer images to learn from than it asks for (DINO1025)', () => {
+    expect(survey({ whole: {} }, of('whole'), of('whole'), ['knn'], [1, 2])).toEqual([2])
+    expect(survey({ whole: {} }, of('whole'), of('whole'), ['knn', 'linear'], [1, 3])).toEqual([
+      2,
+      'DINO1025 4',
+    ])
+  })
+  it('counts the files of a label table that are not there, and names the first (DINO1024)', () => {
+    const rows = ['a.png', 'b.png', ...Array.from({ length: 7 }, (_, i) => `gone/${i}.png`)]
+    const table = join(base, 'table.csv')
+    writeFileSync(table, ['image,class', ...rows.map((row, i) => `${row},${i % 2}`)].join('\n'))
+    const path = join(base, 'flat')
+    const labels = { table, nested: null, file: 'image', label: 'class' }
+    expect(survey({ listed: { path, labels } }, of('listed'), of('listed'))).toEqual([2, 'DINO1024 5'])
+    const { warnings } = surveyData({
+      data: { train: of('listed'), sources: { listed: { ...folderSource(path), labels } } },
+      ...{ channels: 3, provenance: {}, evaluations: [] },
+    })
+    expect(warnings.map((d) => [d.message, ...d.notes])).toEqual([
+      [
+        `source \`listed\`: 7 files that ${table} names are not there`,
+        ...['gone/0.png', 'gone/1.png', 'gone/2.png', 'gone/3.png', 'gone/4.png', 'and 2 more'],
+      ],
     ])
   })
   it('takes a file in place of a folder, and a colour that is none, for faults of the source', () => {

@@ -160,6 +160,26 @@ describe('human', () => {
     for (const line of shown.split('\n')) expect(line.length).toBeLessThanOrEqual(60)
   })
 
+  test('folds what is wrong and why between words; code and commands stay whole', () => {
+    const message = { expected: 'one of a great many things that fit no line', found: '`a b c d e f g h`' }
+    const long = diagnose('DINO0107', null, message, {
+      notes: [`${'word '.repeat(12)}end`],
+      help: [`write \`${'x '.repeat(20)}\` or not`, `dinoc run ${'a'.repeat(60)}.dino`],
+    })
+    expect(show(long, {}, 50)).toMatchInlineSnapshot(`
+      "
+      error[DINO0107]: expected one of a great many
+        things that fit no line, found \`a b c d e f g h\`
+        = note: word word word word word word word word
+                word word word word end
+        = help: write
+                \`x x x x x x x x x x x x x x x x x x x x \`
+                or not
+        = help: dinoc run aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.dino
+        = more: dinoc explain DINO0107
+      "
+    `)
+  })
   test('keeps messages within the width: below their marks, moved to the left, in several lines', () => {
     const text = 'one = 1, two = 2, three = 3, four = 4\n'
     const diagnostic = diagnose(

@@ -26,8 +26,9 @@ test('a run ends with its table, its report and what is left to do', async () =>
   expect(lines.slice(1, 5).map((line) => line.trim().split(/ {2,}/)[0])).toEqual([
     ...['untrained', 'full', 'no_koleo', 'raw pixels'],
   ])
-  expect(lines[5]).toBe('report   calm/tiny/report.html')
-  expect(lines[6]).toBe('again    dinoc run tiny.dino --runs calm     (nothing left to do: 2 of 2 finished)')
+  expect(lines[5]).toBe('  95 % bootstrap over 9 images')
+  expect(lines[6]).toBe('report   calm/tiny/report.html')
+  expect(lines[7]).toBe('again    dinoc run tiny.dino --runs calm     (nothing left to do: 2 of 2 finished)')
   expect(place.exists('calm/tiny/report.html')).toBe(true)
 })
 
@@ -155,7 +156,9 @@ test('a full disk: a diagnostic, a failed run, earlier checkpoints whole', async
     fileLimit: 40,
   })
   expect(small.code).toBe(3)
-  expect(small.err).toMatch(/error\[DINO1032\]: cannot write .*: the file would be larger than allowed here/)
+  expect(small.err).toMatch(
+    /error\[DINO1032\]: cannot write [\s\S]*: the\s+file\s+would\s+be\s+larger\s+than\s+allowed\s+here/,
+  )
   const { code } = await place.dinoc(['run', 'tiny.dino', '--runs', 'tight', '--only', 'full'])
   expect(code).toBe(0)
   expect(place.metrics('full', 0, 'tight')).toEqual(calm())

@@ -29,22 +29,27 @@ export interface FixtureTensor {
 
 export type Json = { readonly [key: string]: unknown }
 
-export function loadFixtures(directory: string): Fixture[] {
-  const files = readdirSync(directory)
+/** A fault of the fixture's files, not of what it checks. */
+export class FixtureError extends Error {}
+
+export function fixtureNames(directory: string): string[] {
+  return readdirSync(directory)
     .filter((file) => file.endsWith('.json'))
+    .map((file) => file.replace(/\.json$/, ''))
     .sort()
-  return files.map((file) => {
-    const json = readJson(join(directory, file))
-    const own = file.replace(/\.json$/, '.safetensors')
-    return {
-      name: file.replace(/\.json$/, ''),
-      json,
-      config: record(json.config),
-      tensors: existsSync(join(directory, own)) ? readTensors(directory, own) : new Map(),
-      other: (name) => readTensors(directory, name),
-      otherJson: (name) => readJson(join(directory, name.replace(/\.safetensors$/, '.json'))),
-    }
-  })
+}
+
+export function loadFixture(directory: string, name: string): Fixture {
+  const json = readJson(join(directory, `${name}.json`))
+  const own = `${name}.safetensors`
+  return {
+    name,
+    json,
+    config: record(json.config),
+    tensors: existsSync(join(directory, own)) ? readTensors(directory, own) : new Map(),
+    other: (file) => readTensors(directory, file),
+    otherJson: (file) => readJson(join(directory, file.replace(/\.safetensors$/, '.json'))),
+  }
 }
 
 function readTensors(directory: string, file: string): ReadonlyMap<string, FixtureTensor> {
@@ -55,7 +60,7 @@ function readTensors(directory: string, file: string): ReadonlyMap<string, Fixtu
   return new Map(
     [...stored].map(([name, tensor]) => {
       const about = record(described[name])
-      if (tensor.dtype === 'F64') throw new Error(`${path}: ${name} is F64`)
+      if (tensor.dtype === 'F64') throw new FixtureError(`${path}: ${name} is F64`)
       return [
         name,
         {
@@ -73,7 +78,12 @@ function readTensors(directory: string, file: string): ReadonlyMap<string, Fixtu
 }
 
 function readJson(path: string): Json {
-  return record(JSON.parse(readFileSync(path, 'utf8')))
+  const text = readFileSync(path, 'utf8')
+  try {
+    return record(JSON.parse(text))
+  } catch (error) {
+    throw new FixtureError(`${path} is not JSON: ${(error as Error).message}`)
+  }
 }
 
 export function record(value: unknown): Json {
@@ -83,24 +93,25 @@ export function record(value: unknown): Json {
 export function number(value: unknown, otherwise?: number): number {
   if (typeof value === 'number') return value
   if (otherwise !== undefined) return otherwise
-  throw new Error(`expected a number, found ${JSON.stringify(value)}`)
+  throw new FixtureError(`expected a number, found ${JSON.stringify(value)}`)
 }
 
 export function numbers(value: unknown): number[] {
-  if (!Array.isArray(value)) throw new Error(`expected a list of numbers, found ${JSON.stringify(value)}`)
+  if (!Array.isArray(value))
+    throw new FixtureError(`expected a list of numbers, found ${JSON.stringify(value)}`)
   return value.map((item) => number(item))
 }
 
 export function get(tensors: ReadonlyMap<string, FixtureTensor>, name: string): FixtureTensor {
   const tensor = tensors.get(name)
-  if (tensor === undefined) throw new Error(`the fixture has no tensor ${name}`)
+  if (tensor === undefined) throw new FixtureError(`the fixture has no tensor ${name}`)
   return tensor
 }
 
 export function sizes(tensor: FixtureTensor, ...dims: readonly number[]): number[] {
   return dims.map((dim) => {
     const size = tensor.shape[dim]
-    if (size === undefined) throw new Error(`${tensor.name} has no dimension ${dim}`)
+    if (size === undefined) throw new FixtureError(`${tensor.name} has no dimension ${dim}`)
     return size
   })
 }

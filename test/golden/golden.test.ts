@@ -1,12 +1,16 @@
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { Device } from '../../runtime/devices/device.js'
 import { openDevice } from '../../runtime/devices/registry.js'
-import { loadFixtures } from './fixture.js'
-import { checkFixture, checkFor } from './run.js'
+import { type Fixture, fixtureNames, loadFixture } from './fixture.js'
+import { checkDirectory, checkFixture, type FixtureResult } from './run.js'
+import { checkFor } from './subjects.js'
 
-const fixtures = loadFixtures(join(import.meta.dirname, 'fixtures'))
+const directory = join(import.meta.dirname, 'fixtures')
+const fixtures = fixtureNames(directory).map((name) => loadFixture(directory, name))
 /** `GOLDEN_DEVICES=wasm,tensorflow npx vitest run test/golden` adds others. */
 const names = ['interpret', 'native', ...(process.env.GOLDEN_DEVICES?.split(',') ?? [])]
 
@@ -40,11 +44,90 @@ describe('the runner', () => {
     })
     expect(skipped).toEqual([
       '10-step-common: shared data of other fixtures',
-      '11-depth: not supported yet',
-      '11-retrieval: not supported yet',
-      '11-segmentation: not supported yet',
+      "11-depth: not supported: metrics of BTS / AdaBins, as in the depth toolkit the reference's depth evaluation uses",
+      '11-retrieval: not supported: protocol of Radenovic et al. 2018, Revisiting Oxford and Paris',
+      "11-segmentation: not supported: mean IoU as in the mmsegmentation toolkit the reference's segmentation evaluation uses",
     ])
   })
+
+  it('knows what a fixture is about by what it says, not by the name of its file', () => {
+    for (const fixture of fixtures) expect(checkFor({ ...fixture, name: 'x' })).toBe(checkFor(fixture))
+  })
+
+  it('leaves alone what has an option that it does not know, and says so', () => {
+    const reasonOf = (name: string, config: object) => {
+      const fixture = fixtures.find((f) => f.name === name)!
+      return checkFor({ ...fixture, config: { ...fixture.config, ...config } })
+    }
+    expect(reasonOf('01-vit-mlp', { depth: 2, rope: true })).toBe('not supported: rope = true')
+    expect(reasonOf('01-vit-mlp', { ffn_layer: 'identity', qkv_bias: false })).toBe(
+      'not supported: ffn_layer = "identity", qkv_bias = false',
+    )
+    expect(reasonOf('12-distill-step', { teacher_backbone: { depth: 1, gated: true } })).toBe(
+      'not supported: teacher_backbone.gated = true',
+    )
+    expect(checkFor({ ...fixtures[0]!, json: {} })).toBe('not supported: it does not say what it `covers`')
+  })
+
+  it('counts a file that is not JSON as a failure, and goes on', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'dinoc-golden-'))
+    writeFileSync(join(place, 'a.json'), '{"covers": [')
+    for (const end of ['json', 'safetensors'])
+      copyFileSync(join(directory, `07-koleo-loss.${end}`), join(place, `b.${end}`))
+    copyFileSync(join(directory, '03-drop-path-bernoulli.json'), join(place, 'c.json'))
+    const device = await openDevice('interpret', { threads: 1 })
+    const results: FixtureResult[] = []
+    for await (const result of checkDirectory(place, device)) results.push(result)
+    await device.close()
+    rmSync(place, { recursive: true })
+    expect(results.map(({ name, passed }) => [name, passed > 0])).toEqual([
+      ['a', false],
+      ['b', true],
+      ['c', false],
+    ])
+    expect(results[0]!.failures).toEqual([expect.stringMatching(/^cannot be read: .*a\.json is not JSON: /)])
+    expect(results[2]!.failures).toEqual([expect.stringMatching(/^stopped: ENOENT.*03-drop-path-subset/)])
+  })
+
+  it.each(['12-distill-step', '10-step-b-separate-sinkhorn'])(
+    'compares every expected tensor and loss of %s',
+    async (name) => {
+      const fixture = fixtures.find((f) => f.name === name)!
+      const shifted = (value: unknown): unknown =>
+        typeof value === 'number'
+          ? value * 1.1 + 0.1
+          : Array.isArray(value)
+            ? value.map(shifted)
+            : Object.fromEntries(Object.entries(value as object).map(([key, inner]) => [key, shifted(inner)]))
+      const tensors = new Map(
+        [...fixture.tensors].map(([key, tensor]) =>
+          tensor.role === 'expected' && tensor.dtype === 'F32'
+            ? [key, { ...tensor, data: Float32Array.from(tensor.data, (v) => v * 1.1 + 0.1) }]
+            : [key, tensor],
+        ),
+      )
+      const { trajectory, expected } = fixture.json as { trajectory?: object; expected?: object }
+      const losses = (of: object | undefined) => {
+        const { loss_dict, total_loss_backpropagated } = (of ?? {}) as Record<string, unknown>
+        return (
+          of && {
+            ...of,
+            loss_dict: shifted(loss_dict),
+            total_loss_backpropagated: shifted(total_loss_backpropagated),
+          }
+        )
+      }
+      const json = { ...fixture.json, trajectory: losses(trajectory), expected: losses(expected) }
+      const device = await openDevice('interpret', { threads: 1 })
+      const wrong: Fixture = { ...fixture, json, tensors }
+      const { failures } = await checkFixture(wrong, device)
+      await device.close()
+      const failed = new Set(failures.map((failure) => failure.split(':')[0]))
+      for (const { name: key, role } of tensors.values())
+        if (role === 'expected') expect(failed).toContain(key)
+      expect([...failed].filter((key) => /(_loss|total)$/.test(key!)).length).toBeGreaterThan(3)
+    },
+  )
 
   it('counts a wrong number as a failure, and names the worst element', async () => {
     const fixture = fixtures.find(({ name }) => name === '07-koleo-loss')!

@@ -1,22 +1,13 @@
+import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { Device } from '../../runtime/devices/device.js'
-import { checkDistillStep } from './cases/distill.js'
-import { checkDropPath } from './cases/drop-path.js'
-import { checkHead } from './cases/head.js'
-import { checkKnn } from './cases/knn.js'
-import { checkDinoLoss, checkIbotLoss, checkKoleoLoss } from './cases/losses.js'
-import { checkMasking } from './cases/masking.js'
-import { checkNested } from './cases/nested.js'
-import { checkSchedules } from './cases/schedules.js'
 import { checkStep, checkStepBf16 } from './cases/step.js'
-import { checkVit } from './cases/vit.js'
-import { type Fixture, loadFixtures } from './fixture.js'
+import { type Fixture, FixtureError, fixtureNames, loadFixture } from './fixture.js'
 import { openReport } from './report.js'
+import { type Check, checkFor } from './subjects.js'
 
 /** How far from the recorded numbers each device may be, in units of the fixtures' own tolerances. */
 export const deviceFactor: Readonly<Record<string, number>> = { interpret: 1, native: 2 }
 const otherDevices = 10
-
-type Check = (fixture: Fixture, device: Device, report: ReturnType<typeof openReport>) => Promise<void>
 
 export interface FixtureResult {
   readonly name: string
@@ -24,39 +15,6 @@ export interface FixtureResult {
   readonly failures: readonly string[]
   /** Why nothing was checked; null where something was. */
   readonly skipped: string | null
-}
-
-/** What a fixture is about is the number that its name begins with. */
-export function checkFor(fixture: Fixture): Check | string {
-  const number = /^\d+/.exec(fixture.name)?.[0]
-  switch (number) {
-    case '01':
-      return checkVit
-    case '02':
-      return checkNested
-    case '03':
-      return checkDropPath
-    case '04':
-      return checkHead
-    case '05':
-      return checkDinoLoss
-    case '06':
-      return checkIbotLoss
-    case '07':
-      return checkKoleoLoss
-    case '08':
-      return checkMasking
-    case '09':
-      return checkSchedules
-    case '10':
-      return fixture.json.trajectory === undefined ? 'shared data of other fixtures' : checkStep
-    case '11':
-      return fixture.tensors.has('neighbor_sims') ? checkKnn : 'not supported yet'
-    case '12':
-      return checkDistillStep
-    default:
-      return 'not supported yet'
-  }
 }
 
 export type Precision = 'float32' | 'bf16'
@@ -82,7 +40,7 @@ export async function checkFixture(
     return {
       name: fixture.name,
       passed: report.passed,
-      failures: [...report.failures, `stopped: ${(error as Error).stack}`],
+      failures: [...report.failures, `stopped: ${reasonOf(error as Error)}`],
       skipped: null,
     }
   }
@@ -96,11 +54,26 @@ export async function checkFixture(
   return { name: fixture.name, passed: report.passed, failures, skipped: null }
 }
 
-/** Every fixture of a directory, in order of names. */
+/** Where only the fixture is to blame, where in our code that showed tells nothing. */
+function reasonOf(error: Error): string {
+  const itsOwn = error instanceof FixtureError || error instanceof DiagnosticError || 'code' in error
+  return itsOwn ? error.message : (error.stack ?? error.message)
+}
+
+/** Every fixture of a directory, in order of names. One that cannot be read fails, and the others go on. */
 export async function* checkDirectory(
   directory: string,
   device: Device,
   precision: Precision = 'float32',
 ): AsyncGenerator<FixtureResult> {
-  for (const fixture of loadFixtures(directory)) yield await checkFixture(fixture, device, precision)
+  for (const name of fixtureNames(directory)) {
+    let fixture: Fixture
+    try {
+      fixture = loadFixture(directory, name)
+    } catch (error) {
+      yield { name, passed: 0, failures: [`cannot be read: ${(error as Error).message}`], skipped: null }
+      continue
+    }
+    yield await checkFixture(fixture, device, precision)
+  }
 }

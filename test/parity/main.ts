@@ -47,6 +47,7 @@ async function main(args: readonly string[]): Promise<number> {
       device: device.name,
       threads: null,
       loaders: null,
+      command: 'npm run parity',
       evaluationImages: null,
     },
   }

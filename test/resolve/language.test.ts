@@ -8,6 +8,13 @@ describe('extends', () => {
     expect(child.masking).toMatchObject({ type: 'random', probability: 0.4, ratio: { min: 0.1, max: 0.5 } })
     expect(child.backbone).toMatchObject({ width: 96, depth: 4, heads: 3, patch: 8 })
   })
+  it('gives a block without a type the inherited one, else the default of its kind', () => {
+    expect(variantOf(small('masking { probability = 40% }')).masking).toMatchObject({ type: 'block' })
+    expect(variantOf(small('optimizer { eps = 1e-7 }')).optimizer).toMatchObject({ type: 'adamw', eps: 1e-7 })
+    expect(variantOf(small('keep { momentum = 0.9 }')).keep).toMatchObject({ type: 'ema' })
+    const again = `${small('drop masking, drop loss.ibot')}experiment again extends small { masking { } }`
+    expect(resolveText(again).diagnostics.map((d) => d.code)).toContain('DINO0314')
+  })
   it('drops a block, and returns a dropped field to its default', () => {
     const child = variantOf(small('drop loss.koleo\ndrop backbone.layer_scale'))
     expect(Object.keys(child.loss)).toEqual(['dino', 'ibot'])

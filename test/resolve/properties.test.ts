@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { foldLines } from '../../compiler/resolve/fold.js'
 import { stable, wholeForm } from '../../compiler/resolve/identity.js'
 import type { ResolvedExperiment } from '../../compiler/resolve/resolved.js'
 import { writeExperiment } from '../../compiler/resolve/write.js'
@@ -59,9 +60,13 @@ describe('an experiment', () => {
   })
   it('means the same when written out whole and read again', () => {
     fc.assert(
-      fc.property(some, (chosen) => {
+      fc.property(some, fc.boolean(), (chosen, folded) => {
         const resolved = variantOf(small(chosen.join('\n'), photos))
-        const text = writeExperiment(resolved)
+        const place = (path: string) => `at ${path} of some file`
+        const text = foldLines(
+          writeExperiment(resolved, { place: folded ? place : null }),
+          folded ? 40 : 1000,
+        )
         const again = resolveText(text)
         expect(listed(again).filter((line) => line.startsWith('error'))).toEqual([])
         const back = again.experiments[0]!.variants[0]!.resolved

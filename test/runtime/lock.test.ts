@@ -57,6 +57,19 @@ test('a living process that merely has the pid of a dead owner does not hold its
   }
 })
 
+test('the next owner removes what dead processes were writing, and nothing else', async () => {
+  const child = spawn(process.execPath, ['-e', ''])
+  await once(child, 'exit')
+  const dead = child.pid!
+  fs.mkdirSync(join(directory, 'full/seed-0/checkpoints'), { recursive: true })
+  const kept = [`full/seed-0/run.json.${process.ppid}.tmp`, 'full/seed-0/run.json', 'notes.tmp']
+  const left = [`report.html.${dead}.tmp`, `.lock.${dead}.void`, `full/seed-0/run.json.${process.pid}.tmp`]
+  for (const name of [...kept, ...left]) fs.writeFileSync(join(directory, name), '')
+  ;(await acquireLock(join(directory, '.lock'))).release()
+  for (const name of kept) expect(fs.existsSync(join(directory, name)), name).toBe(true)
+  for (const name of left) expect(fs.existsSync(join(directory, name)), name).toBe(false)
+})
+
 test('half a lock file holds nobody up', async () => {
   const path = join(directory, '.lock')
   fs.writeFileSync(path, '{"owner": {"pi')

@@ -208,6 +208,7 @@ export function pretendSettings(
   return {
     events,
     ...{ runsRoot, mode: wishes.mode ?? 'train', threads: 1, loaders: 1, evaluationImages: null },
+    command: 'dinoc run pretend.dino',
     openDevice: async () => wishes.device ?? pretendDevice(),
     openData: async () => wishes.data ?? pretendData(),
     stopping: () => wishes.stopAt !== undefined && step >= wishes.stopAt,

@@ -351,7 +351,10 @@ test('evaluating never trains: a finished run is measured, an unfinished one whe
     const settings = pretendSettings(root, { mode: 'evaluate' })
     return { settings, outcome: runVariant(pretendJob(wishes), settings) }
   }
-  expect(await evaluating().outcome).toMatchObject({ status: 'failed', failure: { code: 'DINO1045' } })
+  expect(await evaluating().outcome).toMatchObject({
+    status: 'failed',
+    failure: { code: 'DINO1045', help: ['dinoc run pretend.dino trains it'] },
+  })
   expect(fs.existsSync(files().directory)).toBe(false)
   await runVariant(pretendJob(), pretendSettings(root, { stopAt: 5 }))
   const before = fs.readFileSync(files().metrics, 'utf8')

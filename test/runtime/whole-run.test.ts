@@ -37,6 +37,7 @@ async function run(name: string, wishes: Wishes = {}): Promise<{ outcome: RunOut
       threads: 1,
       loaders: wishes.loaders ?? 1,
     },
+    command: 'dinoc run whole.dino',
     evaluationImages: null,
   }
   let step = 0
