@@ -171,12 +171,14 @@ function statusOf(outcomes: readonly (RunOutcome | null)[]): number {
   return failed === outcomes.length ? exit.runFailed : exit.someFailed
 }
 
-/** `quickstart   2 variants x 2 seeds, native (AVX-512) on 2 threads` */
+/** `quickstart   2 variants x 2 seeds, 2 ranks of native (AVX-512, 2 threads)` */
 function titleOf(picked: readonly PickedVariant[], jobs: readonly Job[], device: string): string {
   const names = [...new Set(picked.map(({ family }) => family.name))].join(', ')
   const seeds = new Set(jobs.map((job) => job.spec.seed)).size
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
-  return `${names}   ${count(picked.length, 'variant')} x ${count(seeds, 'seed')}, ${device}`
+  const ranks = [...new Set(jobs.map((job) => job.spec.ranks))].sort((a, b) => a - b)
+  const on = ranks.at(-1) === 1 ? device : `${ranks.join(' or ')} ranks of ${device}`
+  return `${names}   ${count(picked.length, 'variant')} x ${count(seeds, 'seed')}, ${on}`
 }
 
 /** For each experiment: its result table, its report, and what is left to do. */

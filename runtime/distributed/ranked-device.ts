@@ -28,7 +28,14 @@ export function openRanks({ devices, openGroup, whole, shards }: RankedOptions):
     capabilities: () => {
       const { memoryBytes, ...own } = first.capabilities()
       const description = `${devices.length} ranks, each ${own.description}`
-      return { ...own, description, memoryBytes: memoryBytes && Math.floor(memoryBytes / devices.length) }
+      // Sums over ranks have other last bits than sums of one.
+      const isa = `${own.isa ?? first.name}, ${devices.length} ranks`
+      return {
+        ...own,
+        isa,
+        description,
+        memoryBytes: memoryBytes && Math.floor(memoryBytes / devices.length),
+      }
     },
     state: async (spec) => {
       const each = rankSpec(spec, shards)
