@@ -7,6 +7,7 @@ import { describeStep, imageChannels, type StepShape } from './lower/step.js'
 import { lowerTrainStep } from './lower/train-step.js'
 import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
 import { optimize, type PassEffect, type PassOptions } from './passes/pipeline.js'
+import type { MemoryLimit } from './passes/recompute.js'
 import { buildPlan } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
 import {
@@ -32,6 +33,8 @@ export interface CompileTarget {
   /** `op:attention`, `bf16`. */
   readonly capabilities: ReadonlySet<string>
   readonly arenaLimitBytes: number | null
+  /** What the device reports: it counts where the file states no budget. */
+  readonly memoryBytes: number | null
 }
 
 /** What `plan` and `diff` assume: the embedded device, which has every kernel and no limit but memory. */
@@ -44,6 +47,7 @@ export const embeddedTarget: CompileTarget = {
     'bf16',
   ]),
   arenaLimitBytes: null,
+  memoryBytes: null,
 }
 
 export interface CompiledVariant {
@@ -204,10 +208,24 @@ export function optimizePhase(
     pack,
     fuse,
     precision,
-    recompute: recompute === 'auto' ? 'off' : recompute,
+    recompute: recompute === 'auto' ? memoryLimit(experiment, target) : recompute,
     capabilities: target.capabilities,
     ...options,
   })
+}
+
+/** Where nobody states a budget, everything fits: nothing is computed twice. */
+function memoryLimit(experiment: ResolvedExperiment, target: CompileTarget): MemoryLimit | 'off' {
+  const budgetBytes = memoryBudget(experiment) ?? target.memoryBytes
+  if (budgetBytes === null) return 'off'
+  // A device that allocates for itself needs no less than arenas would.
+  const arenas = { class: 'arena', arenaLimitBytes: target.arenaLimitBytes } as const
+  const peakBytes = (module: Module) => {
+    const plan = buildPlan(module, arenas, { images: 0, modelFlopsPerStep: 0 })
+    const { arenaBytes, stateBytes } = phaseMemory(experiment, plan)
+    return arenaBytes + stateBytes
+  }
+  return { budgetBytes, peakBytes }
 }
 
 /** Images of one run of `accumulate` on one rank. */

@@ -121,14 +121,11 @@ export function missingPrecision(
  * which the file sets was not checked.
  */
 export function missingPasses(experiment: ResolvedExperiment): Diagnostic[] {
-  const { optimize, hardware } = experiment
+  const { hardware } = experiment
   const notes = uncheckedBudget(experiment)
   const missing = (pass: string, why: string, path: string) =>
     diagnose('DINO0805', spanAt(experiment, path), { pass, why }, { notes })
   return [
-    ...(optimize.recompute === 'auto'
-      ? [missing('recompute = auto', 'planned as off: every activation is kept', 'optimize.recompute')]
-      : []),
     ...(hardware.ranks > 1
       ? [
           missing(
