@@ -1,4 +1,3 @@
-import { tensorBytes } from '../ir/bytes.js'
 import { opFlops } from '../ir/flops.js'
 import type { AnyOp, ValueId } from '../ir/types.js'
 import { type Forward, opsToRepeat, type Run } from './recompute-runs.js'
@@ -14,8 +13,8 @@ export interface Offer {
 /**
  * All that can be given up, most bytes a FLOP first; of equals, earlier blocks first, whose values wait for the
  * backward of all that follow. An offer counts on those of its run that stand before it: a product is made from what
- * was made again for another. A block of a ViT offers, in this order, the sum after attention, attention itself, the
- * first product of the MLP, queries and keys, the output projection, and at four times their price the second product.
+ * was made again for another. Blocks of a ViT offer, in this order, the sum after attention, attention
+ * itself, its output projection, queries and keys, the first product of the MLP, and at four times their price the second.
  */
 export function offersOf(forwards: readonly Forward[]): Offer[] {
   const waiting = forwards.flatMap((forward) => forward.runs.map((run) => offersOfRun(forward, run)))
@@ -45,7 +44,7 @@ function offersOfRun(forward: Forward, run: Run): Offer[] {
     for (const id of values) kept[id] = 0
     const repeated = opsToRepeat(forward, run, kept)
     const footprint = {
-      bytes: heldBytes(forward, made, repeated, kept),
+      bytes: heldBytes(forward, run, made, repeated, kept),
       flops: repeated.reduce((sum, op) => sum + flopsOf(forward, op), 0),
     }
     for (const id of values) kept[id] = 1
@@ -80,20 +79,17 @@ export function keptWithout({ fixed, wanted }: Forward, values: Iterable<ValueId
 
 /** Of the run: what `kept` says; from before it: what is kept only because a repeated op reads it. */
 function heldBytes(
-  { func, wanted }: Forward,
+  { runOf, wanted, bytes }: Forward,
+  run: Run,
   made: readonly ValueId[],
   repeated: readonly AnyOp[],
   kept: Uint8Array,
 ): number {
-  const state = new Set(func.params.filter(({ source }) => source.kind !== 'input').map(({ value }) => value))
-  const own = new Set(made)
-  const held = new Set(made.filter((id) => kept[id] === 1 && wanted[id] === 1))
-  for (const { operands } of repeated)
-    for (const id of operands)
-      if (id !== null && !own.has(id) && wanted[id] === 0 && !state.has(id)) held.add(id)
-  let bytes = 0
-  for (const id of held) bytes += tensorBytes(func.values[id]!.type)
-  return bytes
+  let held = 0
+  for (const id of made) if (kept[id] === 1 && wanted[id] === 1) held += bytes[id]!
+  const before = new Set(repeated.flatMap(({ operands }) => operands))
+  for (const id of before) if (id !== null && runOf[id] !== run && wanted[id] === 0) held += bytes[id]!
+  return held
 }
 
 function flopsOf({ func }: Forward, op: AnyOp): number {

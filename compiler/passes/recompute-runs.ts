@@ -1,3 +1,4 @@
+import { tensorBytes } from '../ir/bytes.js'
 import type { AnyOp, Func, ValueId } from '../ir/types.js'
 import { blockOf } from './fuse-neighbours.js'
 import { openDraft, withOperands } from './rewrite.js'
@@ -12,6 +13,8 @@ export interface Forward {
   readonly fixed: Uint8Array
   /** By value, 1: an op of backward reads it. */
   readonly wanted: Uint8Array
+  /** By value; 0 for state, which is there in any case. */
+  readonly bytes: Float64Array
 }
 
 /** One pass through a block: forward ops that hang together. Without packing there is one for each size of crop. */
@@ -34,7 +37,9 @@ export function forwardOf(func: Func): Forward {
     }
   }
   for (const result of func.results) fixed[result.value] = 1
-  return { func, runs, runOf, fixed, wanted }
+  const bytes = Float64Array.from(func.values, ({ type }) => tensorBytes(type))
+  for (const { value, source } of func.params) if (source.kind !== 'input') bytes[value] = 0
+  return { func, runs, runOf, fixed, wanted, bytes }
 }
 
 function forwardRuns(func: Func): Pick<Forward, 'runs' | 'runOf'> {
@@ -67,15 +72,14 @@ function forwardRuns(func: Func): Pick<Forward, 'runs' | 'runOf'> {
 }
 
 /** The part of a run that what backward wants and `kept` lacks follows from, starting at what is kept. */
-export function opsToRepeat({ func, wanted }: Forward, run: Run, kept: Uint8Array): AnyOp[] {
-  const own = new Set(run.at.flatMap((i) => func.ops[i]!.results))
-  const needed = new Set([...own].filter((id) => wanted[id] === 1 && kept[id] === 0))
+export function opsToRepeat({ func, wanted, runOf }: Forward, run: Run, kept: Uint8Array): AnyOp[] {
+  const needed = new Set<ValueId>()
   const repeat: AnyOp[] = []
   for (const i of run.at.toReversed()) {
     const op = func.ops[i]!
-    if (!op.results.some((id) => needed.has(id))) continue
+    if (!op.results.some((id) => kept[id] === 0 && (wanted[id] === 1 || needed.has(id)))) continue
     repeat.push(op)
-    for (const id of op.operands) if (id !== null && own.has(id) && kept[id] === 0) needed.add(id)
+    for (const id of op.operands) if (id !== null && runOf[id] === run) needed.add(id)
   }
   return repeat.reverse()
 }
