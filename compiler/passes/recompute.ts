@@ -40,12 +40,14 @@ function recomputeToFit(module: Module, { budgetBytes, peakBytes }: MemoryLimit)
   const forwards = new Map(module.entries.map((name) => [name, forwardOf(module.functions[name]!)]))
   const offers = offersOf([...forwards.values()])
   if (offers.length === 0 || peakBytes(module) <= budgetBytes) return module
-  const taking = (taken: readonly Offer[]): Module =>
-    mapEntries(module, (func) => {
+  const taking = (taken: readonly Offer[]): Module => {
+    if (taken.length === 0) return module
+    return mapEntries(module, (func) => {
       const forward = forwards.get(func.name)!
       const given = taken.filter((offer) => offer.forward === forward).flatMap(({ values }) => values)
       return given.length === 0 ? func : repeatUnkept(forward, keptWithout(forward, given))
     })
+  }
   const goal = Math.max(budgetBytes, peakBytes(taking(offers)))
   const fits = (taken: readonly Offer[]): boolean => peakBytes(taking(taken)) <= goal
 

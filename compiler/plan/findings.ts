@@ -42,21 +42,28 @@ export function overBudget(
           budget: gibibytes(budget),
           setBy: said === null ? 'the device' : `\`${path}\``,
         },
-        { label: 'the budget', notes: memoryNotes(phase), help: memoryHelp(experiment, phase, budget) },
+        {
+          label: 'the budget',
+          notes: memoryNotes(experiment, phase),
+          help: memoryHelp(experiment, phase, budget),
+        },
       ),
     )
 }
 
-function memoryNotes(phase: PhaseCost): string[] {
+function memoryNotes({ optimize }: ResolvedExperiment, phase: PhaseCost): string[] {
   const { arenaBytes, stateBytes, contributors } = phase.memory
   const largest = contributors.slice(0, 4).map(({ name, bytes }) => `${name} ${gibibytes(bytes)}`)
   return [
     `${gibibytes(arenaBytes)} of activations and gradients + ${gibibytes(stateBytes)} of state`,
     `largest: ${largest.join(', ')}`,
+    ...(optimize.recompute === 'auto'
+      ? ['`recompute = auto` comes no lower: all that helps is given up']
+      : []),
   ]
 }
 
-/** Fewer images in one pass, by the share that activations have; recomputation where it is off. */
+/** Fewer images in one pass, by the share that activations have; recomputation where the file does not leave it to us. */
 function memoryHelp(experiment: ResolvedExperiment, phase: PhaseCost, budget: number): string[] {
   const { arenaBytes, stateBytes } = phase.memory
   const images = phase.imagesPerRank / phase.microSteps
@@ -68,7 +75,7 @@ function memoryHelp(experiment: ResolvedExperiment, phase: PhaseCost, budget: nu
           `schedule.micro_batch = ${divisor} img   (what KoLeo, Sinkhorn-Knopp and centers see shrinks with it)`,
         ]
       : []),
-    ...(experiment.optimize.recompute === 'off' ? ['optimize.recompute = blocks'] : []),
+    ...(experiment.optimize.recompute === 'auto' ? [] : ['optimize.recompute = auto']),
     ...(stateBytes > budget ? ['hardware.shard = fsdp, over more ranks: the state alone is too large'] : []),
   ]
 }
