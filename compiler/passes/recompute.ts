@@ -49,25 +49,12 @@ function recomputeToFit(module: Module, { budgetBytes, peakBytes }: MemoryLimit)
     })
   }
   const goal = Math.max(budgetBytes, peakBytes(taking(offers)))
-  const fits = (taken: readonly Offer[]): boolean => peakBytes(taking(taken)) <= goal
-
   let low = 0
   let high = offers.length
   while (low < high) {
     const middle = (low + high) >> 1
-    if (fits(offers.slice(0, middle))) high = middle
+    if (peakBytes(taking(offers.slice(0, middle))) <= goal) high = middle
     else low = middle + 1
   }
-  return taking(withoutIdle(offers.slice(0, high), fits))
-}
-
-/** Last blocks keep what they have for so short a time that giving it up may lower no peak: theirs is given back. */
-function withoutIdle(taken: readonly Offer[], fits: (taken: readonly Offer[]) => boolean): readonly Offer[] {
-  let now = taken
-  for (const run of new Set(taken.map((offer) => offer.run).reverse())) {
-    const fewer = now.filter((offer) => offer.run !== run)
-    if (!fits(fewer)) break
-    now = fewer
-  }
-  return now
+  return taking(offers.slice(0, high))
 }
