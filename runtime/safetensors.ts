@@ -232,14 +232,17 @@ function readFully(file: number, path: string, into: Uint8Array, at: number) {
   }
 }
 
+/** What the header says of a tensor. */
+export type StoredForm = Pick<StoredTensor, 'dtype' | 'shape'>
+
 /**
- * The chunks of a file, in order: header, then the tensors' own bytes without a copy. Wider types come first so that
- * every tensor is aligned, and names are sorted so that equal contents give equal bytes.
+ * The head of a file and the order in which the tensors' own bytes follow it. Wider types come first so that every
+ * tensor is aligned, and names are sorted so that equal contents give equal bytes.
  */
-export function encodeSafetensors(
-  tensors: ReadonlyMap<string, StoredTensor>,
+export function safetensorsHead(
+  tensors: ReadonlyMap<string, StoredForm>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array[] {
+): { readonly head: Uint8Array; readonly names: readonly string[]; readonly fileBytes: number } {
   const names = [...tensors.keys()].sort((a, b) => {
     const width = bytesOf[tensors.get(b)!.dtype]! - bytesOf[tensors.get(a)!.dtype]!
     return width || (a < b ? -1 : 1)
@@ -247,22 +250,35 @@ export function encodeSafetensors(
   const header: Record<string, unknown> = Object.create(null)
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata
   let position = 0
-  const chunks: Uint8Array[] = []
   for (const name of names) {
-    const { dtype, shape, data } = tensors.get(name)!
+    const { dtype, shape } = tensors.get(name)!
     const bytes = shape.reduce((product, n) => product * n, bytesOf[dtype]!)
-    if (bytes !== data.byteLength)
-      throw new RangeError(
-        `tensor ${name}: shape [${shape}] needs ${bytes} bytes, its data has ${data.byteLength}`,
-      )
     header[name] = { dtype, shape, data_offsets: [position, position + bytes] }
     position += bytes
-    chunks.push(asBytes(data))
   }
   const json = new TextEncoder().encode(JSON.stringify(header))
   const padded = Math.ceil(json.length / 8) * 8
   const head = new Uint8Array(8 + padded).fill(0x20)
   new DataView(head.buffer).setBigUint64(0, BigInt(padded), true)
   head.set(json, 8)
-  return [head, ...chunks]
+  return { head, names, fileBytes: head.length + position }
+}
+
+/** The chunks of a file, in order: the head, then the tensors' own bytes without a copy. */
+export function encodeSafetensors(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array[] {
+  const { head, names } = safetensorsHead(tensors, metadata)
+  return [head, ...names.map((name) => tensorBytes(name, tensors.get(name)!))]
+}
+
+/** The bytes that follow the head for one tensor: its own, without a copy. */
+export function tensorBytes(name: string, { dtype, shape, data }: StoredTensor): Uint8Array {
+  const bytes = shape.reduce((product, n) => product * n, bytesOf[dtype]!)
+  if (bytes !== data.byteLength)
+    throw new RangeError(
+      `tensor ${name}: shape [${shape}] needs ${bytes} bytes, its data has ${data.byteLength}`,
+    )
+  return asBytes(data)
 }

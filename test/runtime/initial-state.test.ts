@@ -25,7 +25,7 @@ test('the teacher begins as a copy of the student, also where an evaluation read
     arenaLimitBytes: null,
     memoryBytes: null,
   })
-  const values = initialState(runSpec(0).state, 0)
+  const values = new Map(initialState(runSpec(0).state, 0))
   const teacher = [...values].filter(([name]) => name.startsWith('teacher.'))
   expect(teacher.length).toBeGreaterThan(30)
   for (const [name, tensor] of teacher)
