@@ -70,9 +70,11 @@ export async function writeCheckpoint(
   }
   const metadata = { step: String(position.step), identity: position.identity }
   const { head, names, fileBytes } = safetensorsHead(records, metadata)
+  const memory = memoryFor(shapes)
   async function* content(): AsyncGenerator<Uint8Array> {
     yield head
-    for (const name of names) yield tensorBytes(name, await readTensor(state, name, shapes.get(name)!))
+    for (const name of names)
+      yield tensorBytes(name, await readTensor(state, name, shapes.get(name)!, memory))
   }
   const name = checkpointName(position.step)
   const target = join(directory, name)
@@ -127,7 +129,8 @@ export async function newestCheckpoint(
 export async function restoreCheckpoint(checkpoint: Checkpoint, state: State, shapes: Shapes): Promise<void> {
   const file = openSafetensors(join(checkpoint.directory, stateFile))
   try {
-    for (const [name, shape] of shapes) await state.write(name, asHost(file.read(name, shape)))
+    const memory = memoryFor(shapes)
+    for (const [name, shape] of shapes) await state.write(name, asHost(file.read(name, shape, memory)))
   } finally {
     file.close()
   }
@@ -160,10 +163,11 @@ async function verify(path: string, shapes: Shapes): Promise<Manifest | string> 
   try {
     const file = openSafetensors(join(path, stateFile))
     try {
+      const memory = memoryFor(shapes)
       for (const [name, shape] of shapes) {
         const expected = manifest.tensors[name]
         if (expected === undefined) return `its manifest lacks tensor ${name}`
-        if (record(file.read(name, shape)).sha256 !== expected.sha256)
+        if (record(file.read(name, shape, memory)).sha256 !== expected.sha256)
           return `tensor ${name} has another checksum`
       }
     } finally {
@@ -178,15 +182,27 @@ async function verify(path: string, shapes: Shapes): Promise<Manifest | string> 
   return manifest
 }
 
-/** One after another, by name. */
+/** One after another, by name; each is gone when the next is asked for. */
 async function* readState(state: State, shapes: Shapes): AsyncGenerator<[string, StoredTensor]> {
+  const memory = memoryFor(shapes)
   for (const [name, shape] of [...shapes].sort(([a], [b]) => (a < b ? -1 : 1)))
-    yield [name, await readTensor(state, name, shape)]
+    yield [name, await readTensor(state, name, shape, memory)]
 }
 
-async function readTensor(state: State, name: string, shape: readonly number[]): Promise<StoredTensor> {
-  const data = await state.read(name)
+async function readTensor(
+  state: State,
+  name: string,
+  shape: readonly number[],
+  memory: ArrayBuffer,
+): Promise<StoredTensor> {
+  const data = await state.read(name, memory)
   return { dtype: dtypeOf(data), shape, data }
+}
+
+/** Room for any of the tensors in float32: arrays of their own would pile up until they are collected. */
+function memoryFor(shapes: Shapes): ArrayBuffer {
+  const counts = Array.from(shapes.values(), (shape) => shape.reduce((product, n) => product * n, 1))
+  return new ArrayBuffer(4 * counts.reduce((most, count) => Math.max(most, count), 0))
 }
 
 function dtypeOf(data: HostTensor): 'F32' | 'F64' | 'I32' {

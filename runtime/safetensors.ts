@@ -145,17 +145,18 @@ export function decodeSafetensors(bytes: Uint8Array, path: string): Map<string, 
   return tensors
 }
 
-function allocate(path: string, name: string, entry: TensorEntry): StoredData {
+function allocate(path: string, name: string, entry: TensorEntry, into?: ArrayBuffer): StoredData {
   const bytes = entry.end - entry.begin
+  const memory = into !== undefined && bytes <= into.byteLength ? into : null
   switch (entry.dtype) {
     case 'F32':
-      return new Float32Array(bytes / 4)
+      return new Float32Array(memory ?? new ArrayBuffer(bytes), 0, bytes / 4)
     case 'I32':
-      return new Int32Array(bytes / 4)
+      return new Int32Array(memory ?? new ArrayBuffer(bytes), 0, bytes / 4)
     case 'F64':
-      return new Float64Array(bytes / 8)
+      return new Float64Array(memory ?? new ArrayBuffer(bytes), 0, bytes / 8)
     case 'U8':
-      return new Uint8Array(bytes)
+      return new Uint8Array(memory ?? new ArrayBuffer(bytes), 0, bytes)
     default:
       throw new DiagnosticError([
         diagnose('DINO1009', null, {
@@ -174,8 +175,8 @@ const asBytes = (data: StoredData) => new Uint8Array(data.buffer, data.byteOffse
 export interface SafetensorsFile {
   readonly path: string
   readonly header: SafetensorsHeader
-  /** DINO1009 where there is none of that name, or where its shape is not `shape`. */
-  read(name: string, shape?: readonly number[]): StoredTensor
+  /** DINO1009 where there is none of that name, or where its shape is not `shape`. Data that fits lies in `into`. */
+  read(name: string, shape?: readonly number[], into?: ArrayBuffer): StoredTensor
   close(): void
 }
 
@@ -193,7 +194,7 @@ export function openSafetensors(path: string): SafetensorsFile {
     return {
       path,
       header,
-      read(name, shape) {
+      read(name, shape, into) {
         const entry = header.tensors.get(name)
         const expected = shape ? `shape [${shape.join(', ')}]` : 'a tensor of that name'
         const found = entry ? `shape [${entry.shape.join(', ')}]` : 'none'
@@ -202,7 +203,7 @@ export function openSafetensors(path: string): SafetensorsFile {
           (shape && (shape.length !== entry.shape.length || shape.some((n, i) => n !== entry.shape[i])))
         )
           throw new DiagnosticError([diagnose('DINO1009', null, { path, tensor: name, expected, found })])
-        const data = allocate(path, name, entry)
+        const data = allocate(path, name, entry, into)
         readFully(file, path, asBytes(data), header.dataStart + entry.begin)
         return { dtype: entry.dtype as StoredDtype, shape: entry.shape, data }
       },
