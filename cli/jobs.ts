@@ -88,8 +88,8 @@ function unknownName(kind: 'variant' | 'seed', name: string, known: readonly str
 }
 
 export function targetOf(device: Device): CompileTarget {
-  const { has, arenaLimitBytes } = device.capabilities()
-  return { class: device.targetClass, capabilities: has, arenaLimitBytes }
+  const { has, arenaLimitBytes, memoryBytes } = device.capabilities()
+  return { class: device.targetClass, capabilities: has, arenaLimitBytes, memoryBytes }
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { embeddedTarget, planVariant } from '../compiler/compile.js'
-import { jumps, missingPasses, overBudget } from '../compiler/plan/findings.js'
+import { jumps, overBudget } from '../compiler/plan/findings.js'
 import type { ResolvedFamily } from '../compiler/resolve/resolve.js'
 import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
 import { exit } from './exit.js'
@@ -92,11 +92,6 @@ function planOne(resolved: ResolvedExperiment): PlannedVariant {
     aliasOf: null,
     cost,
     trainingImages: data.trainingImages,
-    findings: [
-      ...data.findings,
-      ...jumps(resolved, cost),
-      ...overBudget(resolved, cost, null),
-      ...missingPasses(resolved),
-    ],
+    findings: [...data.findings, ...jumps(resolved, cost), ...overBudget(resolved, cost, null)],
   }
 }

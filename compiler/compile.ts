@@ -8,6 +8,8 @@ import { describeStep, imageChannels, type StepShape } from './lower/step.js'
 import { lowerTrainStep } from './lower/train-step.js'
 import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
 import { optimize, type PassEffect, type PassOptions } from './passes/pipeline.js'
+import type { MemoryLimit } from './passes/recompute.js'
+import { type ShardOptions, shard } from './passes/shard.js'
 import { buildPlan } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
 import { type PhaseFigures, type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
@@ -29,6 +31,8 @@ export interface CompileTarget {
   /** `op:attention`, `bf16`. */
   readonly capabilities: ReadonlySet<string>
   readonly arenaLimitBytes: number | null
+  /** What the device reports: it counts where the file states no budget. */
+  readonly memoryBytes: number | null
 }
 
 /** What `plan` and `diff` assume: the embedded device, which has every kernel and no limit but memory. */
@@ -41,6 +45,7 @@ export const embeddedTarget: CompileTarget = {
     'bf16',
   ]),
   arenaLimitBytes: null,
+  memoryBytes: null,
 }
 
 export interface CompiledVariant {
@@ -204,13 +209,13 @@ export function optimizePhase(
 ): { module: Module; trace: readonly PassEffect[] } {
   const { hardware, optimize: asked } = experiment
   const { pack, fuse, precision, recompute } = asked
-  const { ranks } = hardware
+  const divided = hardware.ranks > 1 ? { mode: hardware.shard, shards: shardsOf(experiment) } : null
   return optimize(lowered, {
     pack,
     fuse,
     precision,
-    recompute: recompute === 'auto' ? 'off' : recompute,
-    shard: ranks > 1 ? { mode: hardware.shard, shards: shardsOf(experiment) } : null,
+    recompute: recompute === 'auto' ? memoryLimit(experiment, target, divided) : recompute,
+    shard: divided,
     capabilities: target.capabilities,
     ...options,
   })
@@ -218,6 +223,26 @@ export function optimizePhase(
 
 const isSharded = ({ hardware }: ResolvedExperiment): boolean =>
   hardware.ranks > 1 && hardware.shard === 'fsdp'
+
+/** Where nobody states a budget, everything fits: nothing is computed twice. */
+function memoryLimit(
+  experiment: ResolvedExperiment,
+  target: CompileTarget,
+  divided: ShardOptions | null,
+): MemoryLimit | 'off' {
+  // Ranks on one machine share what it has.
+  const share = target.memoryBytes && Math.floor(target.memoryBytes / experiment.hardware.ranks)
+  const budgetBytes = memoryBudget(experiment) ?? share
+  if (budgetBytes === null) return 'off'
+  // A device that allocates for itself needs no less than arenas would.
+  const arenas = { class: 'arena', arenaLimitBytes: target.arenaLimitBytes } as const
+  const peakBytes = (module: Module) => {
+    const plan = buildPlan(shard(module, divided), arenas, { images: 0, modelFlopsPerStep: 0 })
+    const { arenaBytes, stateBytes } = planMemory(plan)
+    return arenaBytes + stateBytes
+  }
+  return { budgetBytes, peakBytes }
+}
 
 /** Images of one run of `accumulate` on one rank. */
 export function imagesPerMicroBatch(experiment: ResolvedExperiment): number {

@@ -2,6 +2,7 @@ import type { Plan } from '../compiler/plan/plan.js'
 import type { RunSpec } from '../compiler/plan/run-spec.js'
 import { hostInputs } from './data/host-inputs.js'
 import type { Device, HostTensor } from './devices/device.js'
+import { processPeakBytes } from './environment.js'
 import { initialState } from './initialize.js'
 import { stream } from './philox.js'
 import { microBatches } from './run.js'
@@ -61,7 +62,7 @@ export async function bench(request: BenchRequest): Promise<BenchResult> {
       imagesPerSecond: spec.batch.images / secondsPerStep,
       modelFlopsPerStep: spec.ranks * plan.modelFlopsPerStep,
       gflops: (spec.ranks * plan.modelFlopsPerStep) / secondsPerStep / 1e9,
-      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      peakRssBytes: processPeakBytes(),
       parts: partsOf((await executable.profile?.()) ?? [], request.steps),
     }
   } finally {

@@ -6,7 +6,7 @@ import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
 import type { HostTensor, State } from './devices/device.js'
 import { readJson, syncDirectory, writeFault, writeSynced } from './durable.js'
 import type { MonitorCounts } from './monitors.js'
-import { encodeSafetensors, openSafetensors, type StoredTensor } from './safetensors.js'
+import { openSafetensors, type StoredTensor, safetensorsHead, tensorBytes } from './safetensors.js'
 
 /**
  * A checkpoint is a directory `checkpoints/step-00000100/` with `state.safetensors` (every tensor of the state: both
@@ -28,7 +28,7 @@ export interface Manifest {
 }
 
 export interface TensorRecord {
-  readonly dtype: string
+  readonly dtype: StoredTensor['dtype']
   readonly shape: readonly number[]
   /** SHA-256 of its bytes, little endian, row-major. */
   readonly sha256: string
@@ -50,7 +50,8 @@ export type Shapes = ReadonlyMap<string, readonly number[]>
 
 /**
  * Writes the state after `position.step` updates and, only then, removes all but the newest `keep`. A write that
- * fails (DINO1032 where the disk is full) leaves the earlier ones as they were.
+ * fails (DINO1032 where the disk is full) leaves the earlier ones as they were. The state is read twice, a tensor at a
+ * time, first for what stands before the data: the host never holds a second one.
  */
 export async function writeCheckpoint(
   directory: string,
@@ -59,13 +60,21 @@ export async function writeCheckpoint(
   position: Position,
   keep: number,
 ): Promise<Checkpoint & { bytes: number }> {
-  const tensors = await readState(state, shapes)
-  const chunks = encodeSafetensors(tensors, { step: String(position.step), identity: position.identity })
+  const records = new Map<string, TensorRecord>()
+  for await (const [name, tensor] of readState(state, shapes)) records.set(name, record(tensor))
   const manifest: Manifest = {
     format: 'dinoc-checkpoint',
     version: 1,
     ...position,
-    tensors: Object.fromEntries([...tensors].map(([name, tensor]) => [name, record(tensor)])),
+    tensors: Object.fromEntries(records),
+  }
+  const metadata = { step: String(position.step), identity: position.identity }
+  const { head, names, fileBytes } = safetensorsHead(records, metadata)
+  const memory = memoryFor(shapes)
+  async function* content(): AsyncGenerator<Uint8Array> {
+    yield head
+    for (const name of names)
+      yield tensorBytes(name, await readTensor(state, name, shapes.get(name)!, memory))
   }
   const name = checkpointName(position.step)
   const target = join(directory, name)
@@ -74,7 +83,7 @@ export async function writeCheckpoint(
     await fs.mkdir(directory, { recursive: true })
     await removeLeftovers(directory)
     await fs.mkdir(temporary)
-    await writeSynced(join(temporary, stateFile), chunks)
+    await writeSynced(join(temporary, stateFile), content())
     await writeSynced(join(temporary, manifestFile), [`${JSON.stringify(manifest, null, 1)}\n`])
     await syncDirectory(temporary)
     const replaced = join(directory, `.replaced-${name}-${process.pid}`)
@@ -91,7 +100,7 @@ export async function writeCheckpoint(
   const older = (await checkpointNames(directory)).filter((other) => other !== name)
   for (const other of older.slice(Math.max(0, keep - 1)))
     await fs.rm(join(directory, other), { recursive: true, force: true })
-  return { directory: target, manifest, bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0) }
+  return { directory: target, manifest, bytes: fileBytes }
 }
 
 /**
@@ -120,7 +129,8 @@ export async function newestCheckpoint(
 export async function restoreCheckpoint(checkpoint: Checkpoint, state: State, shapes: Shapes): Promise<void> {
   const file = openSafetensors(join(checkpoint.directory, stateFile))
   try {
-    for (const [name, shape] of shapes) await state.write(name, asHost(file.read(name, shape)))
+    const memory = memoryFor(shapes)
+    for (const [name, shape] of shapes) await state.write(name, asHost(file.read(name, shape, memory)))
   } finally {
     file.close()
   }
@@ -132,14 +142,14 @@ export async function compareCheckpoint(checkpoint: Checkpoint, state: State, sh
     new DiagnosticError([diagnose('DINO1035', null, { checkpoint: checkpoint.directory, tensor, reason })])
   const found = await verify(checkpoint.directory, shapes)
   if (typeof found === 'string') throw fail('', `cannot be read: ${found}`)
-  for (const [name, tensor] of await readState(state, shapes))
+  for await (const [name, tensor] of readState(state, shapes))
     if (record(tensor).sha256 !== found.tensors[name]?.sha256) throw fail(name, 'has other bits')
 }
 
 /** SHA-256 over all tensors of the state by name: equal exactly where two states are, bit for bit. */
 export async function stateDigest(state: State, shapes: Shapes): Promise<string> {
   const digest = createHash('sha256')
-  for (const [name, tensor] of await readState(state, shapes))
+  for await (const [name, tensor] of readState(state, shapes))
     digest.update(`${name} ${record(tensor).sha256}\n`)
   return digest.digest('hex')
 }
@@ -153,10 +163,11 @@ async function verify(path: string, shapes: Shapes): Promise<Manifest | string> 
   try {
     const file = openSafetensors(join(path, stateFile))
     try {
+      const memory = memoryFor(shapes)
       for (const [name, shape] of shapes) {
         const expected = manifest.tensors[name]
         if (expected === undefined) return `its manifest lacks tensor ${name}`
-        if (record(file.read(name, shape)).sha256 !== expected.sha256)
+        if (record(file.read(name, shape, memory)).sha256 !== expected.sha256)
           return `tensor ${name} has another checksum`
       }
     } finally {
@@ -171,13 +182,27 @@ async function verify(path: string, shapes: Shapes): Promise<Manifest | string> 
   return manifest
 }
 
-async function readState(state: State, shapes: Shapes): Promise<Map<string, StoredTensor>> {
-  const tensors = new Map<string, StoredTensor>()
-  for (const [name, shape] of [...shapes].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const data = await state.read(name)
-    tensors.set(name, { dtype: dtypeOf(data), shape, data })
-  }
-  return tensors
+/** One after another, by name; each is gone when the next is asked for. */
+async function* readState(state: State, shapes: Shapes): AsyncGenerator<[string, StoredTensor]> {
+  const memory = memoryFor(shapes)
+  for (const [name, shape] of [...shapes].sort(([a], [b]) => (a < b ? -1 : 1)))
+    yield [name, await readTensor(state, name, shape, memory)]
+}
+
+async function readTensor(
+  state: State,
+  name: string,
+  shape: readonly number[],
+  memory: ArrayBuffer,
+): Promise<StoredTensor> {
+  const data = await state.read(name, memory)
+  return { dtype: dtypeOf(data), shape, data }
+}
+
+/** Room for any of the tensors in float32: arrays of their own would pile up until they are collected. */
+function memoryFor(shapes: Shapes): ArrayBuffer {
+  const counts = Array.from(shapes.values(), (shape) => shape.reduce((product, n) => product * n, 1))
+  return new ArrayBuffer(4 * counts.reduce((most, count) => Math.max(most, count), 0))
 }
 
 function dtypeOf(data: HostTensor): 'F32' | 'F64' | 'I32' {

@@ -44,11 +44,14 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/** Content in order; made as it is written where it is more than should be in memory at once. */
+type Chunks = Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>
+
 /** Writes all chunks and fsyncs the file; its name becomes durable with `syncDirectory`. */
-export async function writeSynced(path: string, chunks: Iterable<Uint8Array | string>): Promise<void> {
+export async function writeSynced(path: string, chunks: Chunks): Promise<void> {
   const handle = await fs.open(path, 'w')
   try {
-    for (const chunk of chunks) await handle.writeFile(chunk)
+    for await (const chunk of chunks) await handle.writeFile(chunk)
     await handle.sync()
   } finally {
     await handle.close()
@@ -56,7 +59,7 @@ export async function writeSynced(path: string, chunks: Iterable<Uint8Array | st
 }
 
 /** After a crash at any moment `path` holds the old content or the new one, whole. */
-export async function replaceChunks(path: string, chunks: Iterable<Uint8Array | string>): Promise<void> {
+export async function replaceChunks(path: string, chunks: Chunks): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`
   try {
     await writeSynced(temporary, chunks)

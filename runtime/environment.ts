@@ -83,3 +83,8 @@ function commitOf(directory: string): Environment['commit'] {
     return null
   }
 }
+
+/** The most that the process had resident since it began. */
+export function processPeakBytes(): number {
+  return process.resourceUsage().maxRSS * 1024
+}

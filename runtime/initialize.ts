@@ -5,14 +5,13 @@ import { openSafetensors } from './safetensors.js'
 /**
  * The initial value of a state tensor. Random ones are keyed by the run's seed and the initialiser's key (the name
  * of the tensor), so each is the same whatever other tensors there are: dropping a head leaves the backbone's
- * weights as they were. `of` gives the tensor that a `copy` names.
+ * weights as they were.
  */
-export function initialValues(
+function initialValues(
   tensor: RunState,
+  init: Exclude<RunState['init'], { kind: 'copy' }>,
   seed: number,
-  of: (name: string) => Float32Array,
 ): Float32Array {
-  const { init } = tensor
   const count = tensor.shape.reduce((product, n) => product * n, 1)
   switch (init.kind) {
     case 'zeros':
@@ -25,8 +24,6 @@ export function initialValues(
       return draw(count, keyed(seed, init.key), (random) => truncatedNormal(random, init.std))
     case 'uniform':
       return draw(count, keyed(seed, init.key), (random) => random.uniform(-init.bound, init.bound))
-    case 'copy':
-      return Float32Array.from(of(init.of))
     case 'artefact':
       return fromFile(init.path, init.tensor, tensor)
     default:
@@ -34,23 +31,31 @@ export function initialValues(
   }
 }
 
-/** All of them by name. A `copy` may name a tensor that stands later in the list, or another copy. */
-export function initialState(state: readonly RunState[], seed: number): Map<string, Float32Array> {
-  const specs = new Map(state.map((tensor) => [tensor.name, tensor]))
-  const values = new Map<string, Float32Array>()
-  const pending = new Set<string>()
-  const valuesOf = (name: string): Float32Array => {
-    const known = values.get(name)
-    if (known) return known
-    const spec = specs.get(name)
-    if (!spec || pending.has(name)) throw new RangeError(`state tensor ${name} has no initial value`)
-    pending.add(name)
-    const value = initialValues(spec, seed, valuesOf)
-    values.set(name, value)
-    return value
+/**
+ * All of them, each with its name, one after another: a tensor is followed by its copies and then forgotten, so that the
+ * host never holds the state a second time. A `copy` may name a tensor that stands later in the list, or another copy.
+ */
+export function* initialState(
+  state: readonly RunState[],
+  seed: number,
+): Generator<readonly [name: string, values: Float32Array]> {
+  const copies = new Map<string, RunState[]>()
+  for (const tensor of state)
+    if (tensor.init.kind === 'copy')
+      copies.set(tensor.init.of, [...(copies.get(tensor.init.of) ?? []), tensor])
+  let given = 0
+  for (const tensor of state) {
+    if (tensor.init.kind === 'copy') continue
+    const values = initialValues(tensor, tensor.init, seed)
+    yield* withCopies(tensor.name, values)
   }
-  for (const { name } of state) valuesOf(name)
-  return values
+  function* withCopies(name: string, values: Float32Array): ReturnType<typeof initialState> {
+    given++
+    yield [name, values]
+    for (const copy of copies.get(name) ?? []) yield* withCopies(copy.name, values)
+  }
+  // What is left copies what there is not, or itself by way of others.
+  if (given < state.length) throw new RangeError('a state tensor copies one that has no initial value')
 }
 
 function keyed(seed: number, key: string): Random {

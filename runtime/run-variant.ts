@@ -4,7 +4,7 @@ import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
 import { type Checkpoint, compareCheckpoint, newestCheckpoint, restoreCheckpoint } from './checkpoint.js'
 import { damagedFiles } from './damage.js'
 import { replaceJson } from './durable.js'
-import { describeEnvironment } from './environment.js'
+import { describeEnvironment, processPeakBytes } from './environment.js'
 import { type EvalFile, readEvalFile } from './eval/eval-file.js'
 import { emptyRecord, type PreparedEvaluation, prepareEvaluations } from './eval/evaluate.js'
 import { refuseUnsupported } from './eval/protocol.js'
@@ -28,6 +28,7 @@ import type { Clock } from './schedule.js'
 import {
   type Measurement,
   measure,
+  peakRssBytes,
   recordOf,
   type Session,
   save,
@@ -142,6 +143,7 @@ async function carryOn(
       ),
     ])
   }
+  const earlierPeakBytes = processPeakBytes()
   const device = await settings.openDevice(spec)
   const state = await device.state({ tensors: spec.state })
   const fromStep = checkpoint?.manifest.step ?? 0
@@ -157,7 +159,8 @@ async function carryOn(
       failure: null,
       measuredImages: 0,
       measuredSeconds: 0,
-      peakRssBytes: before?.peakRssBytes ?? 0,
+      sampledRssBytes: before?.peakRssBytes ?? 0,
+      earlierPeakBytes,
     },
   }
   try {
@@ -278,7 +281,7 @@ function outcomeOf(
     step,
     steps: totalSteps(session.spans),
     imagesPerSecond: throughput(session),
-    peakRssBytes: session.peakRssBytes,
+    peakRssBytes: peakRssBytes(session),
     failure: session.failure,
   }
 }

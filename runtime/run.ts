@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Plan } from '../compiler/plan/plan.js'
-import type { Device, HostTensor, State } from './devices/device.js'
+import type { Device, Executable, HostTensor, State } from './devices/device.js'
 import type { PhaseSpan } from './timeline.js'
 
 /** Everything the host makes for one step, ready to be copied to the device. */
@@ -63,7 +63,8 @@ export async function train(training: Training, fromStep: number): Promise<numbe
     if (step === span.momentsStart) await training.resetMoments()
     const plan = training.plan(span)
     const { microSteps } = plan
-    const executable = await training.device.load(plan, training.state)
+    const load = () => training.device.load(plan, training.state)
+    let executable: Executable | null = await load()
     const inputs = await training.openInputs(span, step)
     const report = async ({ metrics, ...rest }: Pending): Promise<number | null> =>
       training.report({ ...rest, metrics: await metrics })
@@ -75,10 +76,14 @@ export async function train(training: Training, fromStep: number): Promise<numbe
           const end = pending && (await report(pending))
           pending = null
           if (end !== null) return end
+          // An evaluation has a plan of its own: not both at once. Between steps nothing stays in a plan's memory.
+          await executable?.close()
+          executable = null
           if (!(await training.between(step))) return step
           if (step === span.end) break
           clock = performance.now()
         }
+        executable ??= await load()
         const waiting = performance.now()
         const batch = await inputs.next()
         const waitedSeconds = (performance.now() - waiting) / 1000
@@ -105,7 +110,7 @@ export async function train(training: Training, fromStep: number): Promise<numbe
       }
     } finally {
       await inputs.close()
-      await executable.close()
+      await executable?.close()
     }
   }
   return step

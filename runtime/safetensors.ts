@@ -145,17 +145,18 @@ export function decodeSafetensors(bytes: Uint8Array, path: string): Map<string, 
   return tensors
 }
 
-function allocate(path: string, name: string, entry: TensorEntry): StoredData {
+function allocate(path: string, name: string, entry: TensorEntry, into?: ArrayBuffer): StoredData {
   const bytes = entry.end - entry.begin
+  const memory = into !== undefined && bytes <= into.byteLength ? into : null
   switch (entry.dtype) {
     case 'F32':
-      return new Float32Array(bytes / 4)
+      return new Float32Array(memory ?? new ArrayBuffer(bytes), 0, bytes / 4)
     case 'I32':
-      return new Int32Array(bytes / 4)
+      return new Int32Array(memory ?? new ArrayBuffer(bytes), 0, bytes / 4)
     case 'F64':
-      return new Float64Array(bytes / 8)
+      return new Float64Array(memory ?? new ArrayBuffer(bytes), 0, bytes / 8)
     case 'U8':
-      return new Uint8Array(bytes)
+      return new Uint8Array(memory ?? new ArrayBuffer(bytes), 0, bytes)
     default:
       throw new DiagnosticError([
         diagnose('DINO1009', null, {
@@ -174,8 +175,8 @@ const asBytes = (data: StoredData) => new Uint8Array(data.buffer, data.byteOffse
 export interface SafetensorsFile {
   readonly path: string
   readonly header: SafetensorsHeader
-  /** DINO1009 where there is none of that name, or where its shape is not `shape`. */
-  read(name: string, shape?: readonly number[]): StoredTensor
+  /** DINO1009 where there is none of that name, or where its shape is not `shape`. Data that fits lies in `into`. */
+  read(name: string, shape?: readonly number[], into?: ArrayBuffer): StoredTensor
   close(): void
 }
 
@@ -193,7 +194,7 @@ export function openSafetensors(path: string): SafetensorsFile {
     return {
       path,
       header,
-      read(name, shape) {
+      read(name, shape, into) {
         const entry = header.tensors.get(name)
         const expected = shape ? `shape [${shape.join(', ')}]` : 'a tensor of that name'
         const found = entry ? `shape [${entry.shape.join(', ')}]` : 'none'
@@ -202,7 +203,7 @@ export function openSafetensors(path: string): SafetensorsFile {
           (shape && (shape.length !== entry.shape.length || shape.some((n, i) => n !== entry.shape[i])))
         )
           throw new DiagnosticError([diagnose('DINO1009', null, { path, tensor: name, expected, found })])
-        const data = allocate(path, name, entry)
+        const data = allocate(path, name, entry, into)
         readFully(file, path, asBytes(data), header.dataStart + entry.begin)
         return { dtype: entry.dtype as StoredDtype, shape: entry.shape, data }
       },
@@ -232,14 +233,17 @@ function readFully(file: number, path: string, into: Uint8Array, at: number) {
   }
 }
 
+/** What the header says of a tensor. */
+export type StoredForm = Pick<StoredTensor, 'dtype' | 'shape'>
+
 /**
- * The chunks of a file, in order: header, then the tensors' own bytes without a copy. Wider types come first so that
- * every tensor is aligned, and names are sorted so that equal contents give equal bytes.
+ * The head of a file and the order in which the tensors' own bytes follow it. Wider types come first so that every
+ * tensor is aligned, and names are sorted so that equal contents give equal bytes.
  */
-export function encodeSafetensors(
-  tensors: ReadonlyMap<string, StoredTensor>,
+export function safetensorsHead(
+  tensors: ReadonlyMap<string, StoredForm>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array[] {
+): { readonly head: Uint8Array; readonly names: readonly string[]; readonly fileBytes: number } {
   const names = [...tensors.keys()].sort((a, b) => {
     const width = bytesOf[tensors.get(b)!.dtype]! - bytesOf[tensors.get(a)!.dtype]!
     return width || (a < b ? -1 : 1)
@@ -247,22 +251,35 @@ export function encodeSafetensors(
   const header: Record<string, unknown> = Object.create(null)
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata
   let position = 0
-  const chunks: Uint8Array[] = []
   for (const name of names) {
-    const { dtype, shape, data } = tensors.get(name)!
+    const { dtype, shape } = tensors.get(name)!
     const bytes = shape.reduce((product, n) => product * n, bytesOf[dtype]!)
-    if (bytes !== data.byteLength)
-      throw new RangeError(
-        `tensor ${name}: shape [${shape}] needs ${bytes} bytes, its data has ${data.byteLength}`,
-      )
     header[name] = { dtype, shape, data_offsets: [position, position + bytes] }
     position += bytes
-    chunks.push(asBytes(data))
   }
   const json = new TextEncoder().encode(JSON.stringify(header))
   const padded = Math.ceil(json.length / 8) * 8
   const head = new Uint8Array(8 + padded).fill(0x20)
   new DataView(head.buffer).setBigUint64(0, BigInt(padded), true)
   head.set(json, 8)
-  return [head, ...chunks]
+  return { head, names, fileBytes: head.length + position }
+}
+
+/** The chunks of a file, in order: the head, then the tensors' own bytes without a copy. */
+export function encodeSafetensors(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array[] {
+  const { head, names } = safetensorsHead(tensors, metadata)
+  return [head, ...names.map((name) => tensorBytes(name, tensors.get(name)!))]
+}
+
+/** The bytes that follow the head for one tensor: its own, without a copy. */
+export function tensorBytes(name: string, { dtype, shape, data }: StoredTensor): Uint8Array {
+  const bytes = shape.reduce((product, n) => product * n, bytesOf[dtype]!)
+  if (bytes !== data.byteLength)
+    throw new RangeError(
+      `tensor ${name}: shape [${shape}] needs ${bytes} bytes, its data has ${data.byteLength}`,
+    )
+  return asBytes(data)
 }

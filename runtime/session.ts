@@ -4,6 +4,7 @@ import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { type Checkpoint, type Shapes, writeCheckpoint } from './checkpoint.js'
 import type { Device, State } from './devices/device.js'
 import { replaceJson } from './durable.js'
+import { processPeakBytes } from './environment.js'
 import type { EvalFile, Measured } from './eval/eval-file.js'
 import {
   type EvaluationContext,
@@ -54,7 +55,10 @@ export interface Session {
   /** The first step of a process and of a phase warms up and is not counted. */
   measuredImages: number
   measuredSeconds: number
-  peakRssBytes: number
+  /** The largest of the samples; what this process and those before it are known to have needed. */
+  sampledRssBytes: number
+  /** What earlier runs of this process had raised its peak to. */
+  readonly earlierPeakBytes: number
 }
 
 /** What the training loop asks for, answered from the session. */
@@ -108,7 +112,7 @@ async function report(session: Session, result: StepResult): Promise<number | nu
     return result.step
   }
   const rss = process.memoryUsage.rss()
-  session.peakRssBytes = Math.max(session.peakRssBytes, rss)
+  session.sampledRssBytes = Math.max(session.sampledRssBytes, rss)
   const images = session.job.spec.batch.images
   const line = trainingLine(result, {
     ...clockNow(result.seconds),
@@ -128,6 +132,15 @@ async function report(session: Session, result: StepResult): Promise<number | nu
   settings.emit({ type: 'step', line, steps: totalSteps(session.spans), imagesPerSecond })
   watchMeasures(session, result.step, measures)
   return session.failure === null ? null : result.step + 1
+}
+
+/**
+ * The peak of the process where this run raised it. A process may run one job after another: a job that needs less than
+ * one before it is known by its samples, which miss what lies between two steps.
+ */
+export function peakRssBytes({ sampledRssBytes, earlierPeakBytes }: Session): number {
+  const peak = processPeakBytes()
+  return peak > earlierPeakBytes ? Math.max(peak, sampledRssBytes) : sampledRssBytes
 }
 
 /** Where this process trained nothing, what an earlier one measured. */
@@ -193,7 +206,7 @@ export function recordOf(session: Session, status: RunRecord['status'], step: nu
     steps: totalSteps(session.spans),
     failure: session.failure,
     imagesPerSecond: throughput(session),
-    peakRssBytes: session.peakRssBytes,
+    peakRssBytes: peakRssBytes(session),
   }
 }
 

@@ -8,6 +8,7 @@ import {
   planVariant,
 } from '../compiler/compile.js'
 import { verify } from '../compiler/ir/verify.js'
+import { overBudget } from '../compiler/plan/findings.js'
 import { nodeHost } from '../compiler/resolve/host.js'
 import { type ResolvedFamily, resolve } from '../compiler/resolve/resolve.js'
 import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
@@ -177,6 +178,76 @@ describe('the shared examples', () => {
     expect(Math.abs(hires.modelFlopsPerImage / 1e12 / 6.219 - 1)).toBeLessThan(0.01)
     expect(hires.schedules.lr).toEqual({ first: 0, peak: 5e-5, peakAt: 1000, last: 1e-6 })
     expect(hires.schedules.teacher_temp).toMatchObject({ peak: 0.07, peakAt: 600 })
+  })
+})
+
+describe('recompute = auto', () => {
+  const planned = (set: readonly string[], memoryBytes: number | null = null, recompute = 'auto') => {
+    const experiment = variantOf('bench/models.dino', [`optimize.recompute=${recompute}`, ...set])
+    const cost = planVariant(experiment, { ...embeddedTarget, memoryBytes }, null)
+    const { perRank, executedFlopsPerStep } = cost.phases[0]!
+    const told = overBudget(experiment, cost, memoryBytes).map(({ code, notes }) => ({ code, notes }))
+    return { peak: perRank.peakBytes, flops: executedFlopsPerStep, told }
+  }
+  const whole = planned([])
+  const MiB = 2 ** 20
+
+  it('repeats nothing where everything fits, or nobody says what it must fit in', () => {
+    expect(planned(['optimize.memory_budget=4GiB'])).toEqual(whole)
+    expect(planned([], 4096 * MiB)).toEqual(whole)
+    expect(planned([], null, 'off')).toEqual(whole)
+    expect(whole.told).toEqual([])
+  })
+
+  it('fits the budget of the file, else the memory of the hardware, else that of the device', () => {
+    const [budget, hardware, device] = [
+      planned(['optimize.memory_budget=1.1GiB', 'hardware.memory=1GiB'], 1000 * MiB),
+      planned(['hardware.memory=1.1GiB'], 1000 * MiB),
+      planned([], 1.1 * 1024 * MiB),
+    ]
+    expect(budget.peak).toBeLessThanOrEqual(1.1 * 1024 * MiB)
+    expect(budget.peak).toBeGreaterThan(1.05 * 1024 * MiB)
+    expect(hardware).toEqual(budget)
+    expect(device).toEqual(budget)
+  })
+
+  it('repeats less than whole blocks do, at no larger a peak', () => {
+    const blocks = planned([], null, 'blocks')
+    const steps = [1400, 1200, 1000].map((budget) => planned([`optimize.memory_budget=${budget}MiB`]))
+    for (const [i, step] of steps.entries()) {
+      expect(step.flops).toBeGreaterThan((steps[i - 1] ?? whole).flops)
+      expect(step.flops).toBeLessThan(blocks.flops)
+      expect(step.told).toEqual([])
+    }
+    expect(steps[2]!.flops).toBeLessThan(1.17 * whole.flops)
+    const tight = planned([`optimize.memory_budget=${Math.ceil(blocks.peak / MiB)}MiB`])
+    expect(tight.peak).toBeLessThanOrEqual(blocks.peak + MiB)
+    expect(tight.flops).toBeLessThan(blocks.flops)
+  })
+
+  it('comes as low as it can where the budget cannot be met, and says so', () => {
+    const least = planned(['optimize.memory_budget=700MiB'])
+    expect(least.peak).toBeLessThanOrEqual(planned([], null, 'blocks').peak)
+    expect(least.told.map(({ code }) => code)).toEqual(['DINO0801'])
+    expect(least.told[0]!.notes.at(-1)).toBe('`recompute = auto` comes no lower: all that helps is given up')
+    expect(planned(['optimize.memory_budget=500MiB']).flops).toBe(least.flops)
+  })
+
+  it('leaves features as they are', () => {
+    const of = (recompute: string) =>
+      compileVariant(
+        variantOf('experiments/emoji_ablation.dino', [
+          `optimize.recompute=${recompute}`,
+          'hardware.memory=1MiB',
+        ]),
+        embeddedTarget,
+      ).plans
+    const [off, auto] = [of('off'), of('auto')]
+    const features = Object.keys(off).filter((name) => name.includes('features'))
+    expect(features.length).toBeGreaterThan(0)
+    for (const name of features) expect(auto[name]).toEqual(off[name])
+    const trained = Object.keys(off).find((name) => name.includes('pretrain'))!
+    expect(auto[trained]).not.toEqual(off[trained])
   })
 })
 

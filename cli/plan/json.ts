@@ -60,7 +60,7 @@ function whole<T>(figures: T): T {
   return JSON.parse(rounded)
 }
 
-/** Why a figure is missing, and what the others lack. */
+/** Why a figure is missing, and what was found. */
 export function notesOf({ resolved, cost, trainingImages, findings }: PlannedVariant): string[] {
   return [
     ...(trainingImages === null
@@ -70,6 +70,5 @@ export function notesOf({ resolved, cost, trainingImages, findings }: PlannedVar
         ]
       : []),
     ...findings.map((finding) => finding.message),
-    ...new Set(findings.filter((d) => d.code === 'DINO0805').flatMap((d) => d.notes)),
   ]
 }

@@ -47,7 +47,6 @@ function variantLines(variant: PlannedVariant, options: PlanTextOptions, colors:
     phaseTable(cost, colors),
     aligned(memoryRows(cost, options), [left(0), left(3)]),
     scheduleTable(resolved, cost, colors),
-    noteLines(variant, options.width),
   ]
   return [
     `${colors.bold(title)}${gap}${colors.dim(placement)}`,
@@ -265,26 +264,6 @@ function layerText({ optimizer }: ResolvedExperiment, phase: PhaseCost): string 
   return optimizer.layerDecay === 1
     ? `patch embed ${rate(r.patchEmbed)}`
     : `patch embed ${rate(r.patchEmbed)}, blocks ${rate(r.firstBlock)}..${rate(r.lastBlock)}, heads ${rate(r.heads)}`
-}
-
-/** Passes that the figures lack, and what was therefore left undone: said once, however many passes lack. */
-function noteLines({ findings }: PlannedVariant, width: number): string[] {
-  const missing = findings.filter((d) => d.code === 'DINO0805')
-  const consequences = [...new Set(missing.flatMap((d) => d.notes))]
-  const rows = (title: string, notes: readonly string[]) =>
-    notes.flatMap((note, i) =>
-      wrapped(note.split(' '), ' ', width - 25).map((line, j) => [i === 0 && j === 0 ? title : '', line]),
-    )
-  return aligned(
-    [
-      ...rows(
-        'not in the figures',
-        missing.map((d) => d.message),
-      ),
-      ...rows('memory budget', consequences),
-    ],
-    [left(0), left(3)],
-  )
 }
 
 function variantTable(variants: readonly PlannedVariant[], colors: Colors): string[] {

@@ -9,7 +9,7 @@ import { inline } from './inline.js'
 import { legalize } from './legalize.js'
 import { mixedPrecision } from './mixed-precision.js'
 import { pack } from './pack.js'
-import { recompute } from './recompute.js'
+import { type MemoryLimit, recompute } from './recompute.js'
 import { type ShardOptions, shard } from './shard.js'
 import { simplify } from './simplify.js'
 import { plainResiduals, stochasticDepth } from './stochastic-depth.js'
@@ -18,7 +18,7 @@ export interface PassOptions {
   readonly pack: boolean
   readonly fuse: boolean
   readonly precision: 'float32' | 'bf16'
-  readonly recompute: 'off' | 'blocks'
+  readonly recompute: 'off' | 'blocks' | MemoryLimit
   /** null: one rank. */
   readonly shard?: ShardOptions | null
   /** What the target has: `op:attention`, `bf16`. */
@@ -78,7 +78,10 @@ const passes = [
     name: 'mixed-precision',
     run: (module, options) => mixedPrecision(module, options.precision),
   },
-  /*  9 */ { name: 'recompute', run: (module, options) => recompute(module, options.recompute) },
+  /*  9 */ {
+    name: 'recompute',
+    run: (module, { recompute: how, capabilities }) => recompute(module, legalized(how, capabilities)),
+  },
   /* 10 */ { name: 'shard', run: (module, options) => shard(module, options.shard ?? null) },
   /* 11 */ { name: 'legalize', run: (module, options) => legalize(module, options.capabilities) },
 ] as const satisfies readonly Pass[]
@@ -108,6 +111,15 @@ export function optimize(
   }
   if (!options.figuresOnly) verify(now, { kernelsOnly: true })
   return { module: now, trace }
+}
+
+/** A limit is held against the plan, which is that of the module legalized. */
+function legalized(
+  how: PassOptions['recompute'],
+  capabilities: ReadonlySet<string>,
+): PassOptions['recompute'] {
+  if (typeof how === 'string') return how
+  return { ...how, peakBytes: (module) => how.peakBytes(legalize(module, capabilities)) }
 }
 
 /** Kernels only, by no more than what must be done to get there. */

@@ -17,8 +17,7 @@ function budgetPath(experiment: ResolvedExperiment): string {
 
 /**
  * DINO0801 for each phase that does not fit: a warning in `check` and `plan`, which `run` takes as an error.
- * `deviceBytes`: what a device reports, where the file says nothing. Where the figures lack a pass that the experiment
- * asks for they are too large to be held against it: `missingPasses` says so instead.
+ * `deviceBytes`: what a device reports, where the file says nothing.
  */
 export function overBudget(
   experiment: ResolvedExperiment,
@@ -27,7 +26,7 @@ export function overBudget(
 ): Diagnostic[] {
   const said = memoryBudget(experiment)
   const budget = said ?? deviceBytes
-  if (budget === null || missingPasses(experiment).length > 0) return []
+  if (budget === null) return []
   const path = budgetPath(experiment)
   const at = said === null ? null : spanAt(experiment, path)
   return cost.phases
@@ -42,21 +41,28 @@ export function overBudget(
           budget: gibibytes(budget),
           setBy: said === null ? 'the device' : `\`${path}\``,
         },
-        { label: 'the budget', notes: memoryNotes(phase), help: memoryHelp(experiment, phase, budget) },
+        {
+          label: 'the budget',
+          notes: memoryNotes(experiment, phase),
+          help: memoryHelp(experiment, phase, budget),
+        },
       ),
     )
 }
 
-function memoryNotes(phase: PhaseCost): string[] {
+function memoryNotes({ optimize }: ResolvedExperiment, phase: PhaseCost): string[] {
   const { arenaBytes, stateBytes, contributors } = phase.memory
   const largest = contributors.slice(0, 4).map(({ name, bytes }) => `${name} ${gibibytes(bytes)}`)
   return [
     `${gibibytes(arenaBytes)} of activations and gradients + ${gibibytes(stateBytes)} of state`,
     `largest: ${largest.join(', ')}`,
+    ...(optimize.recompute === 'auto'
+      ? ['`recompute = auto` comes no lower: all that helps is given up']
+      : []),
   ]
 }
 
-/** Fewer images in one pass, by the share that activations have; recomputation where it is off. */
+/** Fewer images in one pass, by the share that activations have; recomputation where the file does not leave it to us. */
 function memoryHelp(experiment: ResolvedExperiment, phase: PhaseCost, budget: number): string[] {
   const { arenaBytes, stateBytes } = phase.memory
   const images = phase.imagesPerRank / phase.microSteps
@@ -68,7 +74,7 @@ function memoryHelp(experiment: ResolvedExperiment, phase: PhaseCost, budget: nu
           `schedule.micro_batch = ${divisor} img   (what KoLeo, Sinkhorn-Knopp and centers see shrinks with it)`,
         ]
       : []),
-    ...(experiment.optimize.recompute === 'off' ? ['optimize.recompute = blocks'] : []),
+    ...(experiment.optimize.recompute === 'auto' ? [] : ['optimize.recompute = auto']),
     ...(stateBytes > budget ? ['hardware.shard = fsdp, over more ranks: the state alone is too large'] : []),
   ]
 }
@@ -114,29 +120,6 @@ export function missingPrecision(
   if (precision === 'float32' || capabilities.has(precision)) return []
   const help = ['run on a device that has it: native or interpret', 'set optimize.precision = float32']
   return [diagnose('DINO0811', spanAt(experiment, 'optimize.precision'), { op: precision }, { help })]
-}
-
-/**
- * DINO0805 for each pass that the experiment asks for and this version plans as off; a note of it says that a budget
- * which the file sets was not checked.
- */
-export function missingPasses(experiment: ResolvedExperiment): Diagnostic[] {
-  const { optimize } = experiment
-  const notes = uncheckedBudget(experiment)
-  const missing = (pass: string, why: string, path: string) =>
-    diagnose('DINO0805', spanAt(experiment, path), { pass, why }, { notes })
-  return [
-    ...(optimize.recompute === 'auto'
-      ? [missing('recompute = auto', 'planned as off: every activation is kept', 'optimize.recompute')]
-      : []),
-  ]
-}
-
-function uncheckedBudget(experiment: ResolvedExperiment): string[] {
-  const budget = memoryBudget(experiment)
-  if (budget === null) return []
-  const set = `the budget of ${gibibytes(budget)} (${budgetPath(experiment)})`
-  return [`${set} was not checked: figures that lack a pass do not tell what a rank needs`]
 }
 
 function spanAt(experiment: ResolvedExperiment, path: string): Span | null {

@@ -18,11 +18,6 @@ export const plan = {
     'KoLeo sets that do not divide a micro-batch',
     ({ set, images }) => `sets of ${set} images do not divide a micro-batch of ${images}`,
   ),
-  DINO0805: entry<{ pass: string; why: string }>(
-    'note',
-    'pass that the figures lack',
-    ({ pass, why }) => `${pass}: ${why}`,
-  ),
   DINO0810: entry<{ tensor: string; bytes: number; limitBytes: number }>(
     'error',
     'a tensor larger than what the device can bind at once',

@@ -37,7 +37,8 @@ export interface Device {
 /** Tensors by logical name; outlives executables. Training, feature and probe plans bind to the same one. */
 export interface State {
   readonly names: readonly string[]
-  read(name: string): Promise<HostTensor>
+  /** `into`: memory that a device may put the values in, where they fit; the caller reads nothing else into it meanwhile. */
+  read(name: string, into?: ArrayBuffer): Promise<HostTensor>
   write(name: string, values: HostTensor): Promise<void>
   close(): Promise<void>
 }

@@ -159,7 +159,7 @@ describe('dinoc diff', () => {
     expect(small!.split('.')[1]!.length).toBe(large!.split('.')[1]!.length)
   })
   it('warns once of what is said of both sides', async () => {
-    writeFileSync('w.dino', base('optimize.recompute = auto'))
+    writeFileSync('w.dino', base('hardware.engine = torchrun'))
     told = ''
     await call(defineDiff, 'w.dino#base.full', 'w.dino#base.no_koleo')
     expect(told.match(/^warning\[DINO0890\]/gm)).toHaveLength(1)

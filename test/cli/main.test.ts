@@ -221,7 +221,7 @@ describe('explain', () => {
   })
 
   test('fits in 100 columns, and leaves inline code in one piece', () => {
-    const { stdout } = dinoc(['explain', 'DINO0805'])
+    const { stdout } = dinoc(['explain', 'DINO0801'])
     expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([])
     const prose = stdout.slice(0, stdout.indexOf('\n\nGives it')).split('\n').slice(2)
     expect(prose.length).toBeGreaterThan(1)

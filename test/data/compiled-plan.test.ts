@@ -20,6 +20,7 @@ it('every input of a compiled plan is made, in its size and type, in every phase
     class: capabilities.class,
     capabilities: capabilities.has,
     arenaLimitBytes: capabilities.arenaLimitBytes,
+    memoryBytes: null,
   })
   const spec = compiled.runSpec(0)
   const data = await openRunData({

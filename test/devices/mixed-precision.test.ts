@@ -20,16 +20,18 @@ const experiment = tinyExperiment({
   },
 })
 const module = lowered(experiment, 5)
-const initial = initialState(
-  module.state.map(({ name, role, init, storedShape, type: { dtype, shape } }) => ({
-    name,
-    role,
-    dtype: dtype as 'f32',
-    shape,
-    init,
-    storedShape,
-  })),
-  3,
+const initial = new Map(
+  initialState(
+    module.state.map(({ name, role, init, storedShape, type: { dtype, shape } }) => ({
+      name,
+      role,
+      dtype: dtype as 'f32',
+      shape,
+      init,
+      storedShape,
+    })),
+    3,
+  ),
 )
 
 interface Outcome {

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { kernels } from '../../compiler/ir/interpret.js'
 import type { Module } from '../../compiler/ir/types.js'
-import { optimize } from '../../compiler/passes/pipeline.js'
+import { optimize, type PassOptions } from '../../compiler/passes/pipeline.js'
 import { buildPlan } from '../../compiler/plan/build.js'
 import type { Plan } from '../../compiler/plan/plan.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
@@ -11,7 +11,15 @@ import { openInterpret } from '../../runtime/devices/interpret.js'
 import { loadAddon } from '../../runtime/devices/native/addon.js'
 import { openNative } from '../../runtime/devices/native/native.js'
 import { tinyBackbone } from '../golden/experiment.js'
-import { distance, initialState, inputValues, type StepOutcome, tinyStep } from '../passes/step.js'
+import {
+  distance,
+  initialState,
+  inputValues,
+  repeatedOps,
+  repeating,
+  type StepOutcome,
+  tinyStep,
+} from '../passes/step.js'
 
 function missingReason(): string | null {
   try {
@@ -32,13 +40,14 @@ interface Compiled {
   readonly plan: Plan
 }
 
-function compiled(from: Module, on: boolean): Compiled {
+function compiled(from: Module, on: boolean, chosen: Partial<PassOptions> = {}): Compiled {
   const { module } = optimize(from, {
     pack: on,
     fuse: on,
     precision: 'float32',
     recompute: 'off',
     capabilities,
+    ...chosen,
   })
   const target = { class: 'arena', arenaLimitBytes: null } as const
   return { module, plan: buildPlan(module, target, { images: 3, modelFlopsPerStep: 1e6 }) }
@@ -117,6 +126,25 @@ describe.skipIf(missing !== null)(`native device${missing ? ` (skipped: ${missin
           const threaded = await runStep(two, step, rows)
           expect(distance(threaded, native)).toEqual({ name: '', relative: 0 })
         })
+
+  for (const [name, make] of Object.entries(steps))
+    for (const precision of ['float32', 'bf16'] as const)
+      it(`${name}, ${precision}: recomputation of any extent changes no bit`, async () => {
+        const all = new Set([...capabilities, 'bf16'])
+        const kept = compiled(make(), true, { precision, capabilities: all })
+        const whole = await runStep(two, kept)
+        const extents = [repeating(1), repeating(12), repeating(Number.POSITIVE_INFINITY), 'blocks'] as const
+        const repeated = await Promise.all(
+          extents.map(async (recompute) => {
+            const again = compiled(make(), true, { precision, recompute, capabilities: all })
+            expect(distance(await runStep(two, again), whole)).toEqual({ name: '', relative: 0 })
+            return repeatedOps(again.module).length
+          }),
+        )
+        expect(repeated[0]).toBeGreaterThan(0)
+        expect(repeated[1]).toBeGreaterThanOrEqual(12)
+        expect(repeated[2]).toBeGreaterThan(repeated[1]!)
+      })
 
   it('refuses a plan with an operand that does not fit, at the step', async () => {
     const whole = compiled(tinyStep(), true)

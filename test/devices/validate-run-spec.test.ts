@@ -150,7 +150,7 @@ describe('validateRunSpec', () => {
       env: {},
     })
     const { has } = openInterpret().capabilities()
-    const target = { class: 'arena', capabilities: has, arenaLimitBytes: null } as const
+    const target = { class: 'arena', capabilities: has, arenaLimitBytes: null, memoryBytes: null } as const
     for (const { resolved } of experiments[0]?.variants ?? []) {
       const compiled = compileVariant(resolved, target)
       expect(faultsOf(() => validateRunSpec(JSON.parse(JSON.stringify(compiled.runSpec(1)))))).toEqual([])

@@ -7,7 +7,7 @@ import { measure } from '../../compiler/plan/measure.js'
 import type { ResolvedExperiment } from '../../compiler/resolve/resolved.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { tinyBackbone } from '../golden/experiment.js'
-import { distance, runStep, tinyStep } from './step.js'
+import { distance, repeating, runStep, tinyStep } from './step.js'
 
 const everything: ReadonlySet<string> = new Set(Object.keys(kernels).map((kind) => `op:${kind}`))
 const off: PassOptions = {
@@ -69,7 +69,9 @@ const choices: Readonly<Record<string, Partial<PassOptions>>> = {
   fuse: { fuse: true },
   'pack and fuse': { pack: true, fuse: true },
   recompute: { recompute: 'blocks' },
+  'some values computed again': { recompute: repeating(9) },
   'all three': { pack: true, fuse: true, recompute: 'blocks' },
+  'all three, to fit': { pack: true, fuse: true, recompute: repeating(Number.POSITIVE_INFINITY) },
 }
 
 describe.each(Object.entries(steps))('a training step (%s)', (name, step) => {

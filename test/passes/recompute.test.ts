@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import type { Module, Value } from '../../compiler/ir/types.js'
 import { autodiff } from '../../compiler/passes/autodiff.js'
 import { recompute } from '../../compiler/passes/recompute.js'
 import { graph, outcome, text } from './graph.js'
-import { distance } from './step.js'
+import { distance, repeatedOps } from './step.js'
 
 /** Two blocks of one norm and one product each. */
 function twoBlocks() {
@@ -23,6 +24,8 @@ function twoBlocks() {
   const gradients = b.op('grad', [loss, ...parameters], { seed: 1 })
   return autodiff(finish(Object.fromEntries([['loss', loss], ...gradients.map((g, i) => [`g${i}`, g])])))
 }
+
+const size = ({ type }: Value) => type.shape.reduce((n, s) => n * s, 1)
 
 describe('recompute', () => {
   it('runs the forward of a block again, from its input, just before its backward', () => {
@@ -84,6 +87,55 @@ describe('recompute', () => {
       "
     `)
     expect(distance(outcome(module), outcome(after))).toEqual({ name: '', relative: 0 })
+  })
+
+  it('to fit a budget, gives up what saves most for its work, earlier blocks first, and no more than it takes', () => {
+    const module = twoBlocks()
+    const again = (m: Module) => repeatedOps(m).map(({ module, kind }) => `${module.slice(-1)} ${kind}`)
+    // The peak of a plan so small is not in its blocks: a measure of what backward reads of their forward.
+    const kept = (m: Module) => {
+      const { ops, values } = m.functions.main!
+      const made = new Set(ops.filter((op) => op.stage === 'forward').flatMap((op) => op.results))
+      const read = new Set(ops.filter((op) => op.stage === 'backward').flatMap((op) => op.operands))
+      return [...read].reduce<number>((n, id) => n + (id !== null && made.has(id) ? size(values[id]!) : 0), 0)
+    }
+    const whole = kept(module)
+    const fitting = (budgetBytes: number) => recompute(module, { budgetBytes, peakBytes: kept })
+    expect(fitting(whole)).toBe(module)
+    const steps = [1, 13, 21, whole].map((less) => fitting(whole - less))
+    expect(steps.map(again)).toMatchInlineSnapshot(`
+      [
+        [
+          "0 layer_norm",
+          "0 linear",
+        ],
+        [
+          "0 layer_norm",
+          "0 linear",
+        ],
+        [
+          "1 layer_norm",
+          "1 linear",
+          "0 layer_norm",
+          "0 linear",
+        ],
+        [
+          "1 layer_norm",
+          "1 linear",
+          "0 layer_norm",
+          "0 linear",
+        ],
+      ]
+    `)
+    for (const after of steps)
+      expect(distance(outcome(module), outcome(after))).toEqual({ name: '', relative: 0 })
+    expect(kept(steps.at(-1)!)).toBe(kept(recompute(module, 'blocks')))
+    expect(text(fitting(whole - 1))).toBe(text(fitting(whole - 1)))
+  })
+
+  it('takes nothing where nothing helps', () => {
+    const module = twoBlocks()
+    expect(recompute(module, { budgetBytes: 0, peakBytes: () => 1 })).toBe(module)
   })
 
   it('does nothing when off, nor to what is not differentiated', () => {

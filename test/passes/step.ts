@@ -1,7 +1,8 @@
 import type { Data } from '../../compiler/ir/interpret.js'
 import { interpretEntry } from '../../compiler/ir/interpret.js'
-import type { HostInput, Module, StateTensor } from '../../compiler/ir/types.js'
+import type { AnyOp, HostInput, Module, StateTensor } from '../../compiler/ir/types.js'
 import { lowerTrainStep } from '../../compiler/lower/train-step.js'
+import type { MemoryLimit } from '../../compiler/passes/recompute.js'
 import type { ResolvedExperiment } from '../../compiler/resolve/resolved.js'
 import { tinyBackbone, tinyExperiment } from '../golden/experiment.js'
 
@@ -19,6 +20,15 @@ export function lowered(experiment: ResolvedExperiment, images: number): Module 
   if (phase === undefined) throw new Error('an experiment without phases')
   return lowerTrainStep(experiment, phase, images, { gradients: true })
 }
+
+/** A limit for `recompute` that is met once that many ops run again; where there are fewer, all that can do. */
+export const repeating = (ops: number): MemoryLimit => ({
+  budgetBytes: -ops,
+  peakBytes: (module) => -repeatedOps(module).length,
+})
+
+export const repeatedOps = (module: Module): readonly AnyOp[] =>
+  module.entries.flatMap((name) => module.functions[name]!.ops.filter(({ stage }) => stage === 'recompute'))
 
 /** Numbers in [0, 1) that depend on the name alone, so that modules whose inputs are cut differently see the same. */
 export function drawn(name: string): () => number {

@@ -19,8 +19,13 @@ test('the teacher begins as a copy of the student, also where an evaluation read
     eval: { knn },
     sources: { none: { type: 'folder', path: 'none' } as never },
   })
-  const { runSpec } = compileVariant(experiment, { class: 'arena', capabilities: has, arenaLimitBytes: null })
-  const values = initialState(runSpec(0).state, 0)
+  const { runSpec } = compileVariant(experiment, {
+    class: 'arena',
+    capabilities: has,
+    arenaLimitBytes: null,
+    memoryBytes: null,
+  })
+  const values = new Map(initialState(runSpec(0).state, 0))
   const teacher = [...values].filter(([name]) => name.startsWith('teacher.'))
   expect(teacher.length).toBeGreaterThan(30)
   for (const [name, tensor] of teacher)

@@ -17,7 +17,6 @@ export function notYet(e: ResolvedExperiment): { path: string; what: string }[] 
     add(evaluation.type !== 'knn', `eval.${name}`, `a ${evaluation.type} evaluation`)
   for (const [name, picture] of Object.entries(e.visualize))
     add(true, `visualize.${name}`, `a ${picture.type} picture`)
-  add(e.optimize.recompute === 'auto', 'optimize.recompute', '`recompute = auto`')
   // Ranks of one machine share its memory; those of several, or a GPU each, are for the torch engine.
   const places = e.hardware.gpus !== null ? 'hardware.gpus' : 'hardware.nodes'
   add(

@@ -57,8 +57,11 @@ export function openNativeGroup(ranks: number): readonly Transport[] {
 
 const elements = (shape: readonly number[]) => shape.reduce((n, size) => n * size, 1)
 
-const empty = (dtype: DType, shape: readonly number[]) =>
-  dtype === 'i32' ? new Int32Array(elements(shape)) : new Float32Array(elements(shape))
+function empty(dtype: DType, shape: readonly number[], into?: ArrayBuffer): Float32Array | Int32Array {
+  const count = elements(shape)
+  const memory = into !== undefined && 4 * count <= into.byteLength ? into : new ArrayBuffer(4 * count)
+  return dtype === 'i32' ? new Int32Array(memory, 0, count) : new Float32Array(memory, 0, count)
+}
 
 /** The values as the typed array of a dtype, of the length that a shape asks for. */
 function converted(
@@ -94,10 +97,10 @@ function createState(addon: Addon, device: DeviceHandle, spec: StateSpec): Nativ
     handle,
     indexOf,
     names: tensors.map((t) => t.name),
-    read: async (name) => {
+    read: async (name, into) => {
       const index = indexOf(name)
       const { dtype, shape } = tensors[index]!
-      const values = empty(dtype, shape)
+      const values = empty(dtype, shape, into)
       await addon.transferState(device, handle, index, values, false)
       return values
     },
