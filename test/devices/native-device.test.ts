@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { kernels } from '../../compiler/ir/interpret.js'
 import type { Module } from '../../compiler/ir/types.js'
 import { optimize } from '../../compiler/passes/pipeline.js'
+import type { Streaming } from '../../compiler/passes/stream-logits.js'
 import { buildPlan } from '../../compiler/plan/build.js'
 import type { Plan } from '../../compiler/plan/plan.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
@@ -32,10 +33,11 @@ interface Compiled {
   readonly plan: Plan
 }
 
-function compiled(from: Module, on: boolean): Compiled {
+function compiled(from: Module, on: boolean, streamLogits: Streaming = 'never'): Compiled {
   const { module } = optimize(from, {
     pack: on,
     fuse: on,
+    streamLogits,
     precision: 'float32',
     recompute: 'off',
     capabilities,
@@ -117,6 +119,14 @@ describe.skipIf(missing !== null)(`native device${missing ? ` (skipped: ${missin
           const threaded = await runStep(two, step, rows)
           expect(distance(threaded, native)).toEqual({ name: '', relative: 0 })
         })
+
+  for (const rows of [5, 0])
+    it(`logits that are never stored, ${rows} masked rows: as the oracle's that are`, async () => {
+      const native = await runStep(two, compiled(tinyStep(), true, 'always'), rows)
+      const expected = await runStep(oracle, compiled(tinyStep(), true), rows)
+      const { name, relative } = distance(native, expected, false)
+      expect(relative, name).toBeLessThan(1e-4)
+    })
 
   it('refuses a plan with an operand that does not fit, at the step', async () => {
     const whole = compiled(tinyStep(), true)
