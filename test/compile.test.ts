@@ -7,6 +7,7 @@ import {
   optimizePhase,
   planVariant,
 } from '../compiler/compile.js'
+import { dtypeBytes } from '../compiler/ir/bytes.js'
 import { verify } from '../compiler/ir/verify.js'
 import { overBudget } from '../compiler/plan/findings.js'
 import { nodeHost } from '../compiler/resolve/host.js'
@@ -88,6 +89,46 @@ describe('the published runs', () => {
     expect(Math.round(bytes / 1e8) / 10).toBe(19.8)
     const shared = planVariant(variantOf('experiments/calibration/vitg14.dino'), embeddedTarget, null)
     expect(shared.phases[0]!.perRank.stateBytes).toBeCloseTo(bytes / 256, -3)
+  })
+})
+
+describe('logits and targets', () => {
+  const published = ['head.dino.prototypes=131072', 'head.ibot.prototypes=131072']
+
+  /** Most bytes of [rows, prototypes] tensors alive at one step of the plan. */
+  function peakBytes(set: readonly string[]): number {
+    const variant = variantOf('bench/models.dino', set)
+    const prototypes = Object.values(variant.head).flatMap((h) => (h.type === 'mlp' ? [h.prototypes] : []))
+    const plan = compileVariant(variant, embeddedTarget).plans['plan-pretrain.json']!
+    const alive = new Map<number, number>()
+    const seen = new Set<string>()
+    for (const { shape, dtype, place, live } of plan.tensors) {
+      if (place.kind !== 'arena' || shape.length !== 2 || !prototypes.includes(shape[1]!)) continue
+      // What is computed in place is one buffer.
+      for (let step = live[0]; step <= live[1]; step++) {
+        const key = `${place.arena} ${place.offset} ${step}`
+        if (seen.has(key)) continue
+        seen.add(key)
+        alive.set(step, (alive.get(step) ?? 0) + shape[0]! * shape[1]! * dtypeBytes[dtype])
+      }
+    }
+    return Math.max(0, ...alive.values())
+  }
+
+  it.each([
+    ['float32', '4 img'],
+    ['bf16', '16 img'],
+  ])('of 131,072 prototypes take less than a quarter fused, in %s', (precision, batch) => {
+    const set = [...published, `schedule.batch=${batch}`, `optimize.precision=${precision}`]
+    const fused = peakBytes(set)
+    expect(fused).toBeGreaterThan(0)
+    expect(fused).toBeLessThan(0.25 * peakBytes([...set, 'optimize.fuse=off']))
+  })
+
+  it('of fewer are stored once: those of the teacher', () => {
+    const ratio = peakBytes([]) / peakBytes(['optimize.fuse=off'])
+    expect(ratio).toBeGreaterThan(0.4)
+    expect(ratio).toBeLessThan(0.5)
   })
 })
 

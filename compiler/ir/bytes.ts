@@ -83,6 +83,12 @@ export const bytes: { readonly [K in KernelKind]: Rule<K> } = {
   cross_entropy_rows_grad: all,
   prototype_cross_entropy: all,
   prototype_cross_entropy_grad: all,
+  streamed_sinkhorn: (operands, { iterations }, results) =>
+    sum(operands.slice(0, 2)) * Math.max(1, iterations) + sum(results),
+  streamed_sharpen_center: all,
+  streamed_mean_rows: all,
+  streamed_cross_entropy: all,
+  streamed_cross_entropy_grad: all,
   koleo: all,
   koleo_grad: all,
   weighted_sum: all,

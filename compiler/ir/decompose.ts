@@ -101,6 +101,29 @@ function prototypeGrad(b: Emitter, operands: Operands, attrs: CrossEntropy) {
   return [dx, b.one('matmul', [dlogits, x, null, null, rows], { ...plain, transA: true })]
 }
 
+/** Logits of rows x over prototypes w, stored. */
+const logitsOf = (b: Emitter, x: ValueId | null | undefined, w: ValueId | null | undefined) =>
+  b.one('linear', [x ?? null, w ?? null, null], { activation: 'none' })
+
+/** Logits and targets of the loss whose operands x, w, xt, wt, u, v, temp start at `first`. */
+function storedTeacher(b: Emitter, operands: Operands, first: number) {
+  const [x, w, xt, wt, ...factors] = operands.slice(first, first + 7)
+  return {
+    logits: logitsOf(b, x, w),
+    targets: b.one('make_targets', [logitsOf(b, xt, wt), ...factors], {}),
+  }
+}
+
+function streamedGrad(b: Emitter, operands: Operands, attrs: CrossEntropy) {
+  const [dloss, x, w] = [at(operands, 0), at(operands, 1), at(operands, 2)]
+  const [weights, rows] = [operands[9] ?? null, operands[10] ?? null]
+  const { logits, targets } = storedTeacher(b, operands, 1)
+  const [, lse] = b.op('cross_entropy_rows', [logits, targets, weights, rows], attrs)
+  const dlogits = b.one('cross_entropy_rows_grad', [dloss, logits, targets, lse, weights, rows], attrs)
+  const dx = b.one('matmul', [dlogits, w], plain)
+  return [dx, b.one('matmul', [dlogits, x, null, null, rows], { ...plain, transA: true })]
+}
+
 function residualAdd(b: Emitter, operands: Operands, { scales }: OpAttrs['residual_add']) {
   const [x, branch, gamma, kept, factors] = operands
   if (gamma !== null && gamma !== undefined) {
@@ -215,6 +238,18 @@ export const decompositions: { readonly [K in KernelKind]: Decomposition<K> | nu
     return b.op('cross_entropy_rows', [logits, targets, operands[6] ?? null, operands[7] ?? null], attrs)
   },
   prototype_cross_entropy_grad: prototypeGrad,
+  streamed_sinkhorn: (b, [x, w, temp = null, rows = null], attrs) =>
+    b.op('sinkhorn', [logitsOf(b, x, w), temp, rows], attrs),
+  streamed_sharpen_center: (b, [x, w, center = null, temp = null]) =>
+    b.op('sharpen_center', [logitsOf(b, x, w), center, temp], {}),
+  streamed_mean_rows: (b, [x, w, rows = null]) => b.op('mean_rows', [logitsOf(b, x, w), rows], {}),
+  streamed_cross_entropy: (b, operands, attrs) => {
+    const { logits, targets } = storedTeacher(b, operands, 0)
+    const given = [logits, targets, operands[7] ?? null, operands[8] ?? null]
+    const [loss, , ...stats] = b.op('cross_entropy_rows', given, attrs)
+    return [loss, null, ...stats]
+  },
+  streamed_cross_entropy_grad: streamedGrad,
   koleo: null,
   koleo_grad: null,
   weighted_sum: null,

@@ -45,6 +45,12 @@ function crossEntropyWork(S: number, K: number, attrs: OpAttrs['cross_entropy_ro
   return S * K * (4 + 2 * met)
 }
 
+/** Products of rows [R, b] and prototypes [K, b], which start at operand `first`. */
+function streamedLogits(operands: readonly (TensorType | null)[], first: number) {
+  const logits = dim(operands, first, 0) * dim(operands, first + 1, 0)
+  return { logits, product: 2 * logits * dim(operands, first, 1) }
+}
+
 /** Of each kernel, from the shapes that it runs on: a caller may put the expected rows in place of a bound. */
 export const flops: { readonly [K in KernelKind]: Rule<K> } = {
   patchify: free,
@@ -133,6 +139,28 @@ export const flops: { readonly [K in KernelKind]: Rule<K> } = {
     const logits = 2 * S * inner * K
     const other = logits + crossEntropyWork(S, K, attrs) + 4 * size(operands[3])
     return { products: 2 * logits, other }
+  },
+  streamed_sinkhorn: (operands, { iterations }) => {
+    const { product, logits } = streamedLogits(operands, 0)
+    return { products: product, other: (Math.max(1, iterations) - 1) * product + 6 * iterations * logits }
+  },
+  streamed_sharpen_center: (operands) => {
+    const { product, logits } = streamedLogits(operands, 0)
+    return { products: product, other: 4 * logits }
+  },
+  streamed_mean_rows: (operands) => ({ products: 0, other: size(operands[0]) + 2 * size(operands[1]) }),
+  streamed_cross_entropy: (operands, attrs) => {
+    const [student, teacher] = [streamedLogits(operands, 0), streamedLogits(operands, 2)]
+    const work = crossEntropyWork(dim(operands, 0, 0), dim(operands, 1, 0), attrs)
+    return { products: student.product, other: teacher.product + work + 4 * teacher.logits }
+  },
+  streamed_cross_entropy_grad: (operands, attrs) => {
+    const [student, teacher] = [streamedLogits(operands, 1), streamedLogits(operands, 3)]
+    const work = crossEntropyWork(dim(operands, 1, 0), dim(operands, 2, 0), attrs)
+    return {
+      products: 2 * student.product,
+      other: student.product + teacher.product + work + 4 * teacher.logits,
+    }
   },
   koleo: (operands, { set }) => ({
     products: 0,

@@ -498,6 +498,52 @@ export const rules: { readonly [K in OpKind]: Rule<K> } = {
     checkPairing(o, attrs, o.dim('S'), o.dim('R'), o.optionalInt(9))
     return [x, w]
   },
+  streamed_sinkhorn: (o) => {
+    const x = o.float(0, 'R', 'b')
+    o.float(1, 'K', 'b')
+    o.scalar(2)
+    o.optionalInt(3)
+    return [tensorType('f32', [o.dim('R')], undefined, x.rows), tensor('f32', o.dim('K'))]
+  },
+  streamed_sharpen_center: (o) => {
+    const x = o.float(0, 'R', 'b')
+    o.float(1, 'K', 'b')
+    o.float(2, 'K')
+    o.scalar(3)
+    return [tensorType('f32', [o.dim('R')], undefined, x.rows), tensor('f32', o.dim('K'))]
+  },
+  streamed_mean_rows: (o) => {
+    o.float(0, 'R', 'b')
+    o.float(1, 'K', 'b')
+    o.optionalInt(2)
+    return [tensor('f32', o.dim('K'))]
+  },
+  streamed_cross_entropy: (o, attrs) => {
+    const x = o.float(0, 'S', 'b')
+    o.float(1, 'K', 'b')
+    o.float(2, 'R', 'd')
+    o.float(3, 'K', 'd')
+    o.float(4, 'R')
+    o.float(5, 'K')
+    o.scalar(6)
+    o.optionalFloat(7, 'S')
+    checkPairing(o, attrs, o.dim('S'), o.dim('R'), o.optionalInt(8))
+    return crossEntropyResults(attrs, x, o.dim('S'), o.dim('K'))
+  },
+  streamed_cross_entropy_grad: (o, attrs) => {
+    o.scalar(0)
+    const x = o.float(1, 'S', 'b')
+    const w = o.float(2, 'K', 'b')
+    o.float(3, 'R', 'd')
+    o.float(4, 'K', 'd')
+    o.float(5, 'R')
+    o.float(6, 'K')
+    o.scalar(7)
+    o.float(8, 'S')
+    o.optionalFloat(9, 'S')
+    checkPairing(o, attrs, o.dim('S'), o.dim('R'), o.optionalInt(10))
+    return [x, w]
+  },
   koleo: (o, { set }) => {
     o.float(0, 'R', 'd')
     if (o.dim('R') % set !== 0) o.badAttribute('set', `a divisor of ${o.dim('R')}`, set)

@@ -435,6 +435,24 @@ export interface OpAttrs {
   /** (dloss [], x, w, z, u, v, temp, lse, weights?, rows?) -> (dx [S, b], dw [K, b]) */
   prototype_cross_entropy_grad: CrossEntropy
   /**
+   * Ops whose teacher logits z = x wᵀ [R, K] are products with prototypes that are never stored.
+   * (x [R, b], w [K, b], temp [], rows? i32 []) -> as sinkhorn of z: (u [R], v [K])
+   */
+  streamed_sinkhorn: { readonly iterations: number }
+  /** (x [R, b], w [K, b], center [K], temp []) -> as sharpen_center of z: (u [R], v [K]) */
+  streamed_sharpen_center: Record<never, never>
+  /** (x [R, b], w [K, b], rows? i32 []) -> as mean_rows of z: [K] */
+  streamed_mean_rows: Record<never, never>
+  /**
+   * (x [S, b], w [K, b], xt [R, d], wt [K, d], u [R], v [K], temp [], weights? [S], rows? i32 []) -> (loss [], shift [S],
+   * and with stats entropy [], usage [K]): as prototype_cross_entropy with z = xt wtᵀ, but for shift = lse - log mass,
+   * mass being the sum of all targets of a student row (the number of its teacher rows, but for rounding): with it
+   * backward needs no sweep over the targets to know mass.
+   */
+  streamed_cross_entropy: CrossEntropy
+  /** (dloss [], x, w, xt, wt, u, v, temp, shift, weights?, rows?) -> (dx [S, b], dw [K, b]) */
+  streamed_cross_entropy_grad: CrossEntropy
+  /**
    * (x [R, d]) -> (loss [], neighbour i32 [R]); rows in consecutive sets of `set`; golden/README "KoLeo":
    * loss = -scale * sum over rows of log(distance + eps), rows divided by max(||x||, eps), distance =
    * ||x_i - x_nn + eps||. Neighbours are row numbers of the whole x; a row's product with itself counts as -1; ties go

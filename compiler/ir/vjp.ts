@@ -234,6 +234,17 @@ export const vjps = {
     return [...gradients, null, null, null, null, null, null]
   },
   prototype_cross_entropy_grad: null,
+  streamed_sinkhorn: null,
+  streamed_sharpen_center: null,
+  streamed_mean_rows: null,
+  streamed_cross_entropy: (g) => {
+    if (!g.wants(0) && !g.wants(1)) return g.op.operands.map(() => null)
+    const given = [g.saved(0), ...[1, 2, 3, 4, 5, 6].map(g.operand)]
+    const operands = [only(g), ...given, g.result(1), g.optional(7), g.optional(8)]
+    const gradients = g.b.op('streamed_cross_entropy_grad', operands, lossAttributes(g.attrs))
+    return [...gradients, null, null, null, null, null, null, null]
+  },
+  streamed_cross_entropy_grad: null,
   koleo: (g) => g.b.op('koleo_grad', [only(g), g.saved(0), g.result(1)], g.attrs),
   koleo_grad: null,
   weighted_sum: (g) => {

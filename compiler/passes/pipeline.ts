@@ -13,10 +13,13 @@ import { type MemoryLimit, recompute } from './recompute.js'
 import { type ShardOptions, shard } from './shard.js'
 import { simplify } from './simplify.js'
 import { plainResiduals, stochasticDepth } from './stochastic-depth.js'
+import { type Streaming, streamLogits } from './stream-logits.js'
 
 export interface PassOptions {
   readonly pack: boolean
   readonly fuse: boolean
+  /** Which teacher logits are not stored, with `fuse`; those that are large by default. */
+  readonly streamLogits?: Streaming
   readonly precision: 'float32' | 'bf16'
   readonly recompute: 'off' | 'blocks' | MemoryLimit
   /** null: one rank. */
@@ -66,6 +69,10 @@ const passes = [
   /*  2 */ { name: 'pack', run: (module, options) => (options.pack ? pack(module) : module) },
   /*  3 */ { name: 'stochastic-depth', run: stochasticDepth },
   /*  4 */ { name: 'fuse-meaning', run: (module, options) => fuseMeaning(module, options.fuse) },
+  /*  4 */ {
+    name: 'stream-logits',
+    run: (module, options) => (options.fuse ? streamLogits(module, options.streamLogits ?? 'large') : module),
+  },
   /*  5 */ { name: 'autodiff', run: autodiff },
   /*  6 */ { name: 'inline', run: inline },
   /*  6 */ { name: 'cse', run: cse },

@@ -63,6 +63,23 @@ const factors = (teachers: number, prototypes: number) => [
   { ...f(prototypes) },
   scalar(0.7),
 ]
+/** The same where logits are products of features of seven and prototypes. */
+const featureFactors = (teachers: number, prototypes: number) => [
+  f(teachers, 7),
+  f(prototypes, 7),
+  ...factors(teachers, prototypes).slice(1, 3),
+  scalar(2),
+]
+/** The last: several ranges of prototypes. */
+const streamedPairs = pairings.flatMap((pairs) =>
+  [37, 2500].flatMap((prototypes) =>
+    [null, ...(pairs.pairing === same ? [int(0), int(9)] : [])].map((rows) => ({
+      ...pairs,
+      prototypes,
+      rows,
+    })),
+  ),
+)
 const targets = (rows: number, prototypes: number): Operand => ({
   type: { dtype: 'f32', shape: [rows, prototypes] },
   fill: 'positive',
@@ -339,6 +356,54 @@ export const cases: { readonly [K in KernelKind]: readonly Case<K>[] } = {
       })),
     ),
   ),
+  streamed_sinkhorn: [
+    ...[null, int(0), int(1), int(13)].flatMap((rows) =>
+      [3, 0].map((iterations) => ({
+        attrs: { iterations },
+        operands: [f(23, 12), f(37, 12), scalar(0.9), rows],
+        floor: 1,
+      })),
+    ),
+    // Many rows and several ranges of prototypes.
+    {
+      attrs: { iterations: 2 },
+      operands: [f(150, 9), f(2500, 9), scalar(0.9), int(137)],
+      floor: 1,
+      slack: 2,
+    },
+  ],
+  streamed_sharpen_center: [
+    { attrs: {}, operands: [f(23, 12), f(37, 12), f(37), scalar(0.9)] },
+    { attrs: {}, operands: [f(150, 9), f(2500, 9), f(2500), scalar(0.9)] },
+  ],
+  streamed_mean_rows: [null, int(0), int(5)].map((rows) => ({
+    attrs: {},
+    operands: [f(123, 12), f(37, 12), rows],
+  })),
+  streamed_cross_entropy: streamedPairs.map(({ pairing, students, teachers, prototypes, rows }) => ({
+    attrs: loss(pairing, prototypes === 37),
+    operands: [
+      f(students, 12),
+      f(prototypes, 12),
+      ...featureFactors(teachers, prototypes),
+      rows ? positive(students) : null,
+      rows,
+    ],
+    slack: 2,
+  })),
+  streamed_cross_entropy_grad: streamedPairs.map(({ pairing, students, teachers, prototypes, rows }) => ({
+    attrs: loss(pairing, false),
+    operands: [
+      scalar(0.7),
+      f(students, 12),
+      f(prototypes, 12),
+      ...featureFactors(teachers, prototypes),
+      { ...f(students), fill: Array(students).fill(130) as number[] },
+      rows ? positive(students) : null,
+      rows,
+    ],
+    slack: 4,
+  })),
   koleo: [
     { attrs: { set: 12, eps: 1e-8, scale: 0.1 }, operands: [f(24, 17)] },
     { attrs: { set: 70, eps: 1e-8, scale: 0.1 }, operands: [f(70, 5)] },

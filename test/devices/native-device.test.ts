@@ -145,6 +145,13 @@ describe.skipIf(missing !== null)(`native device${missing ? ` (skipped: ${missin
         expect(repeated[1]).toBeGreaterThanOrEqual(12)
         expect(repeated[2]).toBeGreaterThan(repeated[1]!)
       })
+  for (const rows of [5, 0])
+    it(`logits that are never stored, ${rows} masked rows: as the oracle's that are`, async () => {
+      const native = await runStep(two, compiled(tinyStep(), true, { streamLogits: 'always' }), rows)
+      const expected = await runStep(oracle, compiled(tinyStep(), true), rows)
+      const { name, relative } = distance(native, expected, false)
+      expect(relative, name).toBeLessThan(1e-4)
+    })
 
   it('refuses a plan with an operand that does not fit, at the step', async () => {
     const whole = compiled(tinyStep(), true)

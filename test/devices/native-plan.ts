@@ -99,7 +99,12 @@ export function planOf(ops: readonly Op[]): Plan {
 }
 
 /** Kernels that round what they multiply, probabilities and the like, inside: by 2^-9 of each, which adds up. */
-const roundsInside: readonly KernelKind[] = ['attention', 'attention_grad', 'prototype_cross_entropy_grad']
+const roundsInside: readonly KernelKind[] = [
+  'attention',
+  'attention_grad',
+  'prototype_cross_entropy_grad',
+  'streamed_cross_entropy_grad',
+]
 
 /** How far a result may be off, as a share of its largest element. A number may round to either neighbour: by 2^-8. */
 function share(kind: KernelKind, one: Case, result: TensorType): number {

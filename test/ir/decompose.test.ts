@@ -18,6 +18,16 @@ function graph(kind: KernelKind, c: OpCase<KernelKind>, expand: boolean) {
     const [o, lse] = b.op('attention', [operands[1] as ValueId], c.attrs as OpAttrs['attention'])
     operands.splice(2, 2, o, lse)
   }
+  // So is the shift of the gradient with a streamed teacher.
+  if (kind === 'streamed_cross_entropy_grad') {
+    const given = [...operands.slice(1, 8), ...operands.slice(9)]
+    const results: readonly ValueId[] = b.op(
+      'streamed_cross_entropy',
+      given,
+      c.attrs as OpAttrs['streamed_cross_entropy'],
+    )
+    operands[8] = results[1] as ValueId
+  }
   const results = expand
     ? decompose(b, kind, operands, c.attrs)
     : (b.op(kind, operands, c.attrs as OpAttrs[typeof kind]) as readonly ValueId[])

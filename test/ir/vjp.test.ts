@@ -68,7 +68,9 @@ describe('gradient rules agree with finite differences', () => {
 })
 
 describe('bounded rows', () => {
-  const cases = (['cross_entropy_rows', 'prototype_cross_entropy'] as const).flatMap((kind) =>
+  const cases = (
+    ['cross_entropy_rows', 'prototype_cross_entropy', 'streamed_cross_entropy'] as const
+  ).flatMap((kind) =>
     (opCases[kind] as readonly OpCase<KernelKind>[])
       .filter((c) => c.types[0]?.rows !== undefined)
       .map((c) => [kind, c] as const),

@@ -79,13 +79,19 @@ describe('mixed precision', () => {
   })
 
   it.each([
-    ['a step with stochastic depth', tinyStep({}, 0.4)],
-    ['SwiGLU and registers', tinyStep({ backbone: { ...tinyBackbone, ffn: 'swiglu', registers: 2 } })],
-  ])('%s multiplies bf16 alone, and hands on float32', (_, step) => {
+    ['a step with stochastic depth', tinyStep({}, 0.4), 'never'],
+    ['logits that are never stored', tinyStep({}, 0.4), 'always'],
+    [
+      'SwiGLU and registers',
+      tinyStep({ backbone: { ...tinyBackbone, ffn: 'swiglu', registers: 2 } }),
+      'never',
+    ],
+  ] as const)('%s multiplies bf16 alone, and hands on float32', (_, step, streamLogits) => {
     for (const fuse of [true, false]) {
       const { module } = optimize(step, {
         pack: true,
         fuse,
+        streamLogits,
         precision: 'bf16',
         recompute: 'blocks',
         capabilities: everything,

@@ -72,6 +72,8 @@ const choices: Readonly<Record<string, Partial<PassOptions>>> = {
   'some values computed again': { recompute: repeating(9) },
   'all three': { pack: true, fuse: true, recompute: 'blocks' },
   'all three, to fit': { pack: true, fuse: true, recompute: repeating(Number.POSITIVE_INFINITY) },
+  'streamed logits': { fuse: true, streamLogits: 'always' },
+  everything: { pack: true, fuse: true, streamLogits: 'always', recompute: 'blocks' },
 }
 
 describe.each(Object.entries(steps))('a training step (%s)', (name, step) => {
@@ -91,26 +93,36 @@ describe.each(Object.entries(steps))('a training step (%s)', (name, step) => {
   })
 
   it('is the same with no masked patch at all', () => {
-    const found = distance(
-      runStep(optimize(step(), off).module, 0),
-      runStep(optimize(step(), { ...off, pack: true, fuse: true }).module, 0),
-    )
-    expect(found.relative, found.name).toBeLessThan(1e-11)
+    const plain = runStep(optimize(step(), off).module, 0)
+    for (const streamLogits of ['never', 'always'] as const) {
+      const { module } = optimize(step(), { ...off, pack: true, fuse: true, streamLogits })
+      const found = distance(plain, runStep(module, 0))
+      expect(found.relative, found.name).toBeLessThan(1e-11)
+    }
   })
 
-  it('is the same on a target that lacks every op that can be written out', () => {
-    const lacking = new Set(everything)
-    for (const [kind, rule] of Object.entries(decompositions))
-      if (rule !== null && kind !== 'linear' && kind !== 'matmul') lacking.delete(`op:${kind}`)
-    // A factor for each sequence has no simpler form.
-    if (name.includes('masked'))
-      for (const op of ['residual_add', 'residual_add_grad']) lacking.add(`op:${op}`)
-    const { module } = optimize(step(), { ...off, pack: true, fuse: true, capabilities: lacking })
-    const kinds = new Set(Object.values(module.functions).flatMap((func) => func.ops.map((op) => op.kind)))
-    for (const kind of kinds) expect(lacking.has(`op:${kind}`), kind).toBe(true)
-    const found = distance(reference, runStep(module))
-    expect(found.relative, found.name).toBeLessThan(1e-11)
-  })
+  it.each(['never', 'always'] as const)(
+    'is the same on a target that lacks every op that can be written out, logits streamed %s',
+    (streamLogits) => {
+      const lacking = new Set(everything)
+      for (const [kind, rule] of Object.entries(decompositions))
+        if (rule !== null && kind !== 'linear' && kind !== 'matmul') lacking.delete(`op:${kind}`)
+      // A factor for each sequence has no simpler form.
+      if (name.includes('masked'))
+        for (const op of ['residual_add', 'residual_add_grad']) lacking.add(`op:${op}`)
+      const { module } = optimize(step(), {
+        ...off,
+        pack: true,
+        fuse: true,
+        streamLogits,
+        capabilities: lacking,
+      })
+      const kinds = new Set(Object.values(module.functions).flatMap((func) => func.ops.map((op) => op.kind)))
+      for (const kind of kinds) expect(lacking.has(`op:${kind}`), kind).toBe(true)
+      const found = distance(reference, runStep(module))
+      expect(found.relative, found.name).toBeLessThan(1e-11)
+    },
+  )
 })
 
 describe('the pipeline', () => {

@@ -4,17 +4,28 @@ import { addTo, dot, row } from './args.js'
 import { l2NormalizeGradRow, logSumExp } from './norms.js'
 import { timesTransposed } from './products.js'
 
-export const sinkhorn: Kernel<'sinkhorn'> = (x, { iterations }) => {
-  const [bound, K] = [x.dim(0, 0), x.dim(0, 1)]
-  const rows = x.rows(2, bound)
+export const sinkhorn: Kernel<'sinkhorn'> = (x, { iterations }) =>
+  balanced(x.float(0), x.dim(0, 1), x.rows(2, x.dim(0, 0)), x.scalar(1), iterations)
+
+export const streamedSinkhorn: Kernel<'streamed_sinkhorn'> = (x, { iterations }) =>
+  balanced(products(x, 0), x.dim(1, 0), x.rows(3, x.dim(0, 0)), x.scalar(2), iterations)
+
+/** Logits of rows over prototypes, operands `first` and the next. */
+const products = (x: Args, first: number): Float64Array =>
+  timesTransposed(x.float(first), x.float(first + 1), x.dim(first, 0), x.dim(first + 1, 0), x.dim(first, 1))
+
+function balanced(
+  z: Float64Array,
+  K: number,
+  rows: number,
+  temp: number,
+  iterations: number,
+): readonly Float64Array[] {
+  const bound = z.length / K
   const u = new Float64Array(bound)
   const v = new Float64Array(K)
   if (rows === 0) return [u, v]
-  const temp = x.scalar(1)
-  const scores = x
-    .float(0)
-    .subarray(0, rows * K)
-    .map((z) => z / temp)
+  const scores = z.subarray(0, rows * K).map((logit) => logit / temp)
   for (let n = 0; n < iterations; n++) {
     const column = new Float64Array(rows)
     for (let k = 0; k < K; k++) {
@@ -59,14 +70,18 @@ function rowLogSum(scores: Float64Array, v: Float64Array): number {
   return logSumExp(scores.map((s, k) => s + (v[k] as number)))
 }
 
-export const sharpenCenter: Kernel<'sharpen_center'> = (x) => {
-  const [rows, K] = [x.dim(0, 0), x.dim(0, 1)]
-  const temp = x.scalar(2)
-  const v = x.float(1).map((c) => -c / temp)
-  const u = new Float64Array(rows)
-  for (let b = 0; b < rows; b++)
+export const sharpenCenter: Kernel<'sharpen_center'> = (x) => sharpened(x.float(0), x.float(1), x.scalar(2))
+
+export const streamedSharpenCenter: Kernel<'streamed_sharpen_center'> = (x) =>
+  sharpened(products(x, 0), x.float(2), x.scalar(3))
+
+function sharpened(z: Float64Array, center: Float64Array, temp: number): readonly Float64Array[] {
+  const K = center.length
+  const v = center.map((c) => -c / temp)
+  const u = new Float64Array(z.length / K)
+  for (let b = 0; b < u.length; b++)
     u[b] = -rowLogSum(
-      row(x.float(0), b, K).map((z) => z / temp),
+      row(z, b, K).map((logit) => logit / temp),
       v,
     )
   return [u, v]
@@ -85,12 +100,18 @@ export const makeTargets: Kernel<'make_targets'> = (x) => {
   return [t]
 }
 
-export const meanRows: Kernel<'mean_rows'> = (x) => {
-  const K = x.dim(0, 1)
-  const rows = x.rows(1, x.dim(0, 0))
-  const mean = new Float64Array(K)
-  for (let b = 0; b < rows; b++) addTo(mean, row(x.float(0), b, K), 1 / rows)
-  return [mean]
+export const meanRows: Kernel<'mean_rows'> = (x) => [meanOf(x.float(0), x.dim(0, 1), x.rows(1, x.dim(0, 0)))]
+
+/** The mean of products is the product of the mean. */
+export const streamedMeanRows: Kernel<'streamed_mean_rows'> = (x) => {
+  const [K, b] = [x.dim(1, 0), x.dim(1, 1)]
+  return [timesTransposed(meanOf(x.float(0), b, x.rows(2, x.dim(0, 0))), x.float(1), 1, K, b)]
+}
+
+function meanOf(x: Float64Array, width: number, rows: number): Float64Array {
+  const mean = new Float64Array(width)
+  for (let r = 0; r < rows; r++) addTo(mean, row(x, r, width), 1 / rows)
+  return mean
 }
 
 /** Teacher rows of a student row. */
@@ -197,12 +218,14 @@ function storedRows(x: Args, logits: number, targets: number, rows: number): Row
   }
 }
 
-/** Operands x, w, z, u, v, temp from `first` on. */
-function streamedRows(x: Args, first: number, rows: number): Rows {
-  const [students, w, z] = [x.float(first), x.float(first + 1), x.float(first + 2)]
-  const [u, v, temp] = [x.float(first + 3), x.float(first + 4), x.scalar(first + 5)]
+/** Operands x, w, z, u, v, temp from `first` on; with the teacher's features and prototypes in place of z, one more. */
+function streamedRows(x: Args, first: number, teacher: 'logits' | 'features', rows: number): Rows {
+  const [students, w] = [x.float(first), x.float(first + 1)]
+  const z = teacher === 'logits' ? x.float(first + 2) : products(x, first + 2)
+  const factors = first + (teacher === 'logits' ? 3 : 4)
+  const [u, v, temp] = [x.float(factors), x.float(factors + 1), x.scalar(factors + 2)]
   const [S, b] = [x.dim(first, 0), x.dim(first, 1)]
-  const [R, K] = [x.dim(first + 2, 0), x.dim(first + 2, 1)]
+  const [R, K] = [x.dim(first + 2, 0), x.dim(first + 1, 0)]
   return {
     students: x.rows(rows, S),
     teachers: x.rows(rows, R),
@@ -225,14 +248,45 @@ export const crossEntropyRowsGrad: Kernel<'cross_entropy_rows_grad'> = (x, attrs
 }
 
 export const prototypeCrossEntropy: Kernel<'prototype_cross_entropy'> = (x, attrs) =>
-  crossEntropy(streamedRows(x, 0, 7), attrs, x.optionalFloat(6), x.dim(0, 0))
+  crossEntropy(streamedRows(x, 0, 'logits', 7), attrs, x.optionalFloat(6), x.dim(0, 0))
 
-export const prototypeCrossEntropyGrad: Kernel<'prototype_cross_entropy_grad'> = (x, attrs) => {
+export const prototypeCrossEntropyGrad: Kernel<'prototype_cross_entropy_grad'> = (x, attrs) =>
+  prototypeGradients(x, streamedRows(x, 1, 'logits', 9), attrs, x.optionalFloat(8), x.float(7))
+
+export const streamedCrossEntropy: Kernel<'streamed_cross_entropy'> = (x, attrs) => {
+  const rows = streamedRows(x, 0, 'features', 8)
+  const results = crossEntropy(rows, attrs, x.optionalFloat(7), x.dim(0, 0))
+  return results.map((result, i) => (i === 1 ? shiftOf(rows, attrs, result) : result))
+}
+
+export const streamedCrossEntropyGrad: Kernel<'streamed_cross_entropy_grad'> = (x, attrs) => {
+  const rows = streamedRows(x, 1, 'features', 10)
+  // What the gradient of the other form takes: lse = shift + log mass.
+  const lse = shiftOf(rows, attrs, x.float(8), 1)
+  return prototypeGradients(x, rows, attrs, x.optionalFloat(9), lse)
+}
+
+/** lse - log mass of every student row; with `sign` 1, lse + log mass. */
+function shiftOf(rows: Rows, attrs: CrossEntropy, lse: Float64Array, sign = -1): Float64Array {
+  const [t, sum] = [new Float64Array(rows.prototypes), new Float64Array(rows.prototypes)]
+  return lse.map((l, s) =>
+    s < rows.students ? l + sign * Math.log(summedTargets(rows, attrs, s, t, sum)) : 0,
+  )
+}
+
+/** Gradients of x and w, operands 1 and 2, after dloss. */
+function prototypeGradients(
+  x: Args,
+  rows: Rows,
+  attrs: CrossEntropy,
+  weights: Float64Array | null,
+  lse: Float64Array,
+): readonly Float64Array[] {
   const b = x.dim(1, 1)
   const [students, w] = [x.float(1), x.float(2)]
   const dx = new Float64Array(students.length)
   const dw = new Float64Array(w.length)
-  logitGradients(streamedRows(x, 1, 9), attrs, x.optionalFloat(8), x.scalar(0), x.float(7), (s, g) => {
+  logitGradients(rows, attrs, weights, x.scalar(0), lse, (s, g) => {
     for (let k = 0; k < g.length; k++) {
       addTo(row(dx, s, b), row(w, k, b), g[k] as number)
       addTo(row(dw, k, b), row(students, s, b), g[k] as number)

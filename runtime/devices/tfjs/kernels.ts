@@ -5,6 +5,7 @@ import * as losses from './kernels/losses.js'
 import * as norms from './kernels/norms.js'
 import * as products from './kernels/products.js'
 import * as rows from './kernels/rows.js'
+import * as streamed from './kernels/streamed.js'
 import * as tokens from './kernels/tokens.js'
 import * as update from './kernels/update.js'
 
@@ -16,5 +17,6 @@ export const kernels: { readonly [K in LocalKind]: Kernel<K> } = {
   ...attention,
   ...rows,
   ...losses,
+  ...streamed,
   ...update,
 }

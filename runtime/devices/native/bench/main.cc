@@ -182,15 +182,17 @@ void add_gradients(std::vector<Work>& list, int64_t rows, int64_t in, int64_t ou
 }
 /** A product as mixed precision runs it: bf16 operands and activations, float weight gradients. */
 Work in_bf16(Work w) {
-  const bool loss = w.kind == Kind::prototype_cross_entropy || w.kind == Kind::prototype_cross_entropy_grad;
+  const bool gradient = w.kind == Kind::prototype_cross_entropy_grad || w.kind == Kind::streamed_cross_entropy_grad;
+  const bool two = w.kind == Kind::streamed_cross_entropy || w.kind == Kind::streamed_cross_entropy_grad;
+  const bool loss = gradient || two || w.kind == Kind::prototype_cross_entropy || w.kind == Kind::streamed_sinkhorn;
   const bool attention = w.kind == Kind::attention || w.kind == Kind::attention_grad;
-  const bool weights = w.kind == Kind::matmul && w.attributes[0] != 0;
+  const bool weights = w.kind == Kind::matmul && w.attributes[0] != 0, logits = w.name.rfind("logits", 0) == 0;
   w.name = "bf16 " + w.name;
   w.bf16 = true;
-  const size_t first = w.kind == Kind::prototype_cross_entropy_grad ? 1 : 0;
-  for (size_t i = first; i < w.operands.size() && i < first + (w.kind == Kind::attention_grad ? 3 : 2); i++) w.operands[i].bf16 = true;
+  const size_t first = gradient ? 1 : 0, count = two ? 4 : w.kind == Kind::attention_grad ? 3 : 2;
+  for (size_t i = first; i < w.operands.size() && i < first + count; i++) w.operands[i].bf16 = true;
   if (w.kind == Kind::matmul && !w.operands[3].i32) w.operands[3].bf16 = true;
-  for (size_t i = 0; i < w.results.size(); i++) w.results[i].bf16 = !weights && !loss && (i == 0 || !attention);
+  for (size_t i = 0; i < w.results.size(); i++) w.results[i].bf16 = !weights && !loss && !logits && (i == 0 || !attention);
   return w;
 }
 void add_attention(std::vector<Work>& list, std::vector<Group> groups, int64_t heads, int64_t d) {
@@ -232,6 +234,13 @@ void add_prototypes(std::vector<Work>& list, int64_t rows, int64_t width, int64_
                       {one, x, w, z, r, c, one, r, absent, absent}, {x, w}, {0, 0, 0, 0.1, 1, 0}, 3 * flops, 0});
   list.push_back(Work{"sinkhorn " + sizes({rows, k}), Kind::sinkhorn, {z, one, absent}, {r, c}, {3}, 0,
                       24.0 * static_cast<double>(rows * k)});
+  list.push_back(Work{"logits " + shape, Kind::linear, {x, w, absent}, {z}, {0}, flops, 0});
+  // Of each product also the teacher's, once an iteration.
+  list.push_back(Work{"streamed_cross_entropy " + shape, Kind::streamed_cross_entropy, {x, w, x, w, r, c, one, absent, absent},
+                      {one, r, one, c}, {0, 0, 0, 0.1, 1, 1}, 2 * flops, 0});
+  list.push_back(Work{"streamed_cross_entropy_grad " + shape, Kind::streamed_cross_entropy_grad,
+                      {one, x, w, x, w, r, c, one, r, absent, absent}, {x, w}, {0, 0, 0, 0.1, 1, 0}, 4 * flops, 0});
+  list.push_back(Work{"streamed_sinkhorn " + shape, Kind::streamed_sinkhorn, {x, w, one, absent}, {r, c}, {3}, 3 * flops, 0});
 }
 
 }  // namespace
@@ -287,6 +296,7 @@ int main(int argc, char** argv) {
   add_rows(list, 3656, 384);
   add_prototypes(list, 640, 64, 512);
   add_prototypes(list, 600, 256, 16384);
+  add_prototypes(list, 600, 256, 131072);
 
   for (size_t i = 0, n = list.size(); i < n; i++)
     if (list[i].flops > 0) list.push_back(in_bf16(list[i]));

@@ -656,6 +656,68 @@ void prototype_cross_entropy_grad(Checker& c) {
   c.out(0, {'S', 'b'});
   c.out(1, {'K', 'b'});
 }
+void streamed_sinkhorn(Checker& c) {
+  c.counts(3, 4, 2);
+  c.attributes(1);
+  c.whole(0, 0, 1 << 20);
+  c.in_float(0, {'R', 'b'});
+  c.in_float(1, {'K', 'b'});
+  c.product(0, 1);
+  c.in(2, {});
+  c.rows(3);
+  c.out(0, {'R'});
+  c.out(1, {'K'});
+}
+void streamed_sharpen_center(Checker& c) {
+  c.counts(4, 4, 2);
+  c.in_float(0, {'R', 'b'});
+  c.in_float(1, {'K', 'b'});
+  c.product(0, 1);
+  c.in(2, {'K'});
+  c.in(3, {});
+  c.out(0, {'R'});
+  c.out(1, {'K'});
+}
+void streamed_mean_rows(Checker& c) {
+  c.counts(2, 3, 1);
+  c.in_float(0, {'R', 'b'});
+  c.in_float(1, {'K', 'b'});
+  c.rows(2);
+  c.out(0, {'K'});
+}
+void streamed_cross_entropy(Checker& c) {
+  c.counts(9, 9, 2, 4);
+  c.in_float(0, {'S', 'b'});
+  c.in_float(1, {'K', 'b'});
+  c.product(0, 1);
+  c.in_float(2, {'R', 'd'});
+  c.in_float(3, {'K', 'd'});
+  c.product(2, 3);
+  c.in(4, {'R'});
+  c.in(5, {'K'});
+  c.in(6, {});
+  c.maybe(7, {'S'});
+  pairing(c, 8);
+  loss_results(c);
+}
+void streamed_cross_entropy_grad(Checker& c) {
+  c.counts(11, 11, 2);
+  c.in(0, {});
+  c.in_float(1, {'S', 'b'});
+  c.in_float(2, {'K', 'b'});
+  c.product(1, 2);
+  c.in_float(3, {'R', 'd'});
+  c.in_float(4, {'K', 'd'});
+  c.product(3, 4);
+  c.in(5, {'R'});
+  c.in(6, {'K'});
+  c.in(7, {});
+  c.in(8, {'S'});
+  c.maybe(9, {'S'});
+  pairing(c, 10);
+  c.out(0, {'S', 'b'});
+  c.out(1, {'K', 'b'});
+}
 void koleo(Checker& c) {
   c.counts(1, 1, 2);
   c.attributes(3);

@@ -14,7 +14,8 @@
   X(scatter_add_rows) X(gather_segments) X(scatter_segments) X(residual_add) X(residual_add_grad)         \
   X(sinkhorn) X(sharpen_center) X(make_targets) X(mean_rows)                                              \
   X(cross_entropy_rows) X(cross_entropy_rows_grad) X(prototype_cross_entropy)                             \
-  X(prototype_cross_entropy_grad) X(koleo) X(koleo_grad) X(weighted_sum)                                  \
+  X(prototype_cross_entropy_grad) X(streamed_sinkhorn) X(streamed_sharpen_center) X(streamed_mean_rows)   \
+  X(streamed_cross_entropy) X(streamed_cross_entropy_grad) X(koleo) X(koleo_grad) X(weighted_sum)         \
   X(norm) X(finite) X(clip_factor) X(adamw) X(ema) X(adamw_ema) X(update_center) X(accumulate)            \
   X(sinkhorn_columns) X(sinkhorn_rows) X(square_sum) X(sqrt)
 

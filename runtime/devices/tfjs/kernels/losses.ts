@@ -1,29 +1,6 @@
-import type { Pairing } from '../../../../compiler/ir/types.js'
-import {
-  type Call,
-  column,
-  concatRows,
-  type Kernel,
-  product,
-  rowMask,
-  rowsOf,
-  type Tensor,
-  type Tf,
-} from '../call.js'
+import { column, concatRows, type Kernel, product, rowMask, rowsOf, type Tensor, type Tf } from '../call.js'
 import { anyRow, l2NormalizeGrad } from '../math.js'
-
-function row(tf: Tf, x: Tensor): Tensor {
-  return tf.reshape(x, [1, x.size])
-}
-
-function flat(tf: Tf, x: Tensor): Tensor {
-  return tf.reshape(x, [x.size])
-}
-
-/** The number of real rows as a float tensor, at least 1, so that a mean over none is 0. */
-function rowCount(tf: Tf, n: number, rows: Tensor | null): Tensor {
-  return rows === null ? tf.scalar(n) : tf.maximum(tf.cast(rows, 'float32'), 1)
-}
+import { compared, flat, pairsOf, row, rowCount, slopeOf, targets } from './pairs.js'
 
 export const sinkhorn: Kernel<'sinkhorn'> = (call, { iterations }) => {
   const { tf } = call
@@ -77,10 +54,6 @@ export const sharpen_center: Kernel<'sharpen_center'> = ({ tf, arg }) => {
   return [u, v]
 }
 
-function targets(tf: Tf, z: Tensor, u: Tensor, v: Tensor, temp: Tensor): Tensor {
-  return tf.exp(tf.add(tf.add(tf.div(z, temp), column(tf, u)), row(tf, v)))
-}
-
 export const make_targets: Kernel<'make_targets'> = ({ tf, arg }) => [
   targets(tf, arg(0), arg(1), arg(2), arg(3)),
 ]
@@ -95,122 +68,29 @@ export const mean_rows: Kernel<'mean_rows'> = (call) => {
   return [tf.add(mean, tf.mul(empty, tf.sub(1, anyRow(tf, rows))))]
 }
 
-/** For each of S student rows, the sum of its teachers' targets; and how many teachers it has. */
-function paired(tf: Tf, t: Tensor, students: number, pairing: Pairing): Tensor {
-  switch (pairing.kind) {
-    case 'same':
-      return t
-    case 'swap':
-      return concatRows(tf, [rowsOf(tf, t, pairing.images, pairing.images), rowsOf(tf, t, 0, pairing.images)])
-    case 'each': {
-      const { images, crops } = pairing
-      const summed = tf.sum(tf.reshape(t, [crops, images, t.shape[1]!]), 0)
-      return tf.tile(summed, [students / images, 1])
-    }
-    default:
-      return pairing satisfies never
-  }
-}
-
-interface Pairs {
-  /** Student logits over the temperature. */
-  readonly x: Tensor
-  readonly t: Tensor
-  /** Sum of the target of each row: the number of its teachers, but for rounding. */
-  readonly mass: Tensor
-  readonly weight: Tensor | null
-}
-
-function pairsOf(
-  call: Call,
-  logits: Tensor,
-  t: Tensor,
-  weights: Tensor | null,
-  rows: Tensor | null,
-  studentTemp: number,
-  pairing: Pairing,
-): Pairs {
-  const { tf } = call
-  const students = logits.shape[0]!
-  const summed = paired(tf, t, students, pairing)
-  const mask = rowMask(call, students, rows)
-  const own = weights === null ? null : column(tf, weights)
-  const weight = mask === null ? own : own === null ? mask : tf.mul(own, mask)
-  return { x: tf.div(logits, studentTemp), t: summed, mass: tf.sum(summed, 1, true), weight }
-}
-
-function lossOf(call: Call, pairs: Pairs, lse: Tensor, scale: number): Tensor {
-  const { tf } = call
-  const each = tf.sub(tf.mul(lse, pairs.mass), tf.sum(tf.mul(pairs.t, pairs.x), 1, true))
-  return tf.mul(tf.sum(pairs.weight === null ? each : tf.mul(each, pairs.weight)), scale)
-}
-
-/** Mean entropy and mean target over the real teacher rows; 0 log 0 is 0. */
-function statsOf(call: Call, t: Tensor, rows: Tensor | null): [Tensor, Tensor] {
-  const { tf } = call
-  const mask = rowMask(call, t.shape[0]!, rows)
-  const count = rowCount(tf, t.shape[0]!, rows)
-  const seen = mask === null ? t : tf.mul(t, mask)
-  const entropy = tf.neg(tf.div(tf.sum(tf.mul(seen, tf.log(tf.maximum(t, 1e-38)))), count))
-  return [entropy, tf.div(tf.sum(seen, 0), count)]
-}
-
-function slopeOf(
-  call: Call,
-  pairs: Pairs,
-  lse: Tensor,
-  dloss: Tensor,
-  scale: number,
-  studentTemp: number,
-): Tensor {
-  const { tf } = call
-  const p = tf.exp(tf.sub(pairs.x, column(tf, lse)))
-  const slope = tf.mul(tf.sub(tf.mul(p, pairs.mass), pairs.t), tf.mul(dloss, scale / studentTemp))
-  return pairs.weight === null ? slope : tf.mul(slope, pairs.weight)
-}
-
 export const cross_entropy_rows: Kernel<'cross_entropy_rows'> = (call, a) => {
-  const { tf } = call
-  const [logits, t, weights, rows] = [call.arg(0), call.arg(1), call.maybe(2), call.maybe(3)]
-  const pairs = pairsOf(call, logits, t, weights, rows, a.studentTemp, a.pairing)
-  const lse = tf.logSumExp(pairs.x, 1, true)
-  const mask = rowMask(call, lse.shape[0]!, rows)
-  const results = [lossOf(call, pairs, lse, a.scale), flat(tf, mask === null ? lse : tf.mul(lse, mask))]
-  return a.stats ? [...results, ...statsOf(call, t, rows)] : results
+  const pairs = pairsOf(call, call.arg(0), call.arg(1), call.maybe(2), call.maybe(3), a)
+  return compared(call, pairs, call.maybe(3), a, false)
 }
 
 export const cross_entropy_rows_grad: Kernel<'cross_entropy_rows_grad'> = (call, a) => {
-  const pairs = pairsOf(
-    call,
-    call.arg(1),
-    call.arg(2),
-    call.maybe(4),
-    call.maybe(5),
-    a.studentTemp,
-    a.pairing,
-  )
-  return [slopeOf(call, pairs, call.arg(3), call.arg(0), a.scale, a.studentTemp)]
+  const pairs = pairsOf(call, call.arg(1), call.arg(2), call.maybe(4), call.maybe(5), a)
+  return [slopeOf(call, pairs, call.arg(3), call.arg(0), a)]
 }
 
 export const prototype_cross_entropy: Kernel<'prototype_cross_entropy'> = (call, a) => {
-  const { tf } = call
   const logits = product(call, call.arg(0), call.arg(1), false, true)
-  const t = targets(tf, call.arg(2), call.arg(3), call.arg(4), call.arg(5))
-  const rows = call.maybe(7)
-  const pairs = pairsOf(call, logits, t, call.maybe(6), rows, a.studentTemp, a.pairing)
-  const lse = tf.logSumExp(pairs.x, 1, true)
-  const mask = rowMask(call, lse.shape[0]!, rows)
-  const results = [lossOf(call, pairs, lse, a.scale), flat(tf, mask === null ? lse : tf.mul(lse, mask))]
-  return a.stats ? [...results, ...statsOf(call, t, rows)] : results
+  const t = targets(call.tf, call.arg(2), call.arg(3), call.arg(4), call.arg(5))
+  const pairs = pairsOf(call, logits, t, call.maybe(6), call.maybe(7), a)
+  return compared(call, pairs, call.maybe(7), a, false)
 }
 
 export const prototype_cross_entropy_grad: Kernel<'prototype_cross_entropy_grad'> = (call, a) => {
-  const { tf } = call
   const [x, w] = [call.arg(1), call.arg(2)]
   const logits = product(call, x, w, false, true)
-  const t = targets(tf, call.arg(3), call.arg(4), call.arg(5), call.arg(6))
-  const pairs = pairsOf(call, logits, t, call.maybe(8), call.maybe(9), a.studentTemp, a.pairing)
-  const dlogits = slopeOf(call, pairs, call.arg(7), call.arg(0), a.scale, a.studentTemp)
+  const t = targets(call.tf, call.arg(3), call.arg(4), call.arg(5), call.arg(6))
+  const pairs = pairsOf(call, logits, t, call.maybe(8), call.maybe(9), a)
+  const dlogits = slopeOf(call, pairs, call.arg(7), call.arg(0), a)
   return [product(call, dlogits, w), product(call, dlogits, x, true)]
 }
 

@@ -1,6 +1,4 @@
-#include "gemm-bf16.h"
-#include "gemm.h"
-#include "pairs.h"
+#include "logits.h"
 #include "table.h"
 
 // Cross-entropy against prototypes, by ranges of prototypes: student logits and targets exist for one range at a time.
@@ -11,17 +9,32 @@ namespace {
 
 inline constexpr float minus_infinity = -__builtin_inff();
 
-/** Prototypes in a range: as many as keep `rows` of them within 4 MiB. */
-int64_t range_of(int64_t k, int64_t rows) {
-  const int64_t fit = (int64_t{1} << 20) / at_least(rows, 1) / tile_columns * tile_columns;
-  return at_most(at_least(at_most(fit, 2048), 4 * tile_columns), ceil_div(k, tile_columns) * tile_columns);
-}
-
-/** Teacher logits and the log factors of their targets. */
+/**
+ * Teacher logits and the log factors of their targets. The logits are stored, or products with the teacher's own
+ * prototypes that exist for one range at a time.
+ */
 struct Teacher {
   const float *z, *u, *v;
-  float inverse;  // of the temperature
-  int64_t k;
+  float inverse;  // what remains of the temperature
+  int64_t rows, ld;
+  const Logits* streamed;
+  float* tile;
+
+  /** `in`: z, u, v, temp. */
+  static Teacher stored(const Tensor* const* in) {
+    return Teacher{f32_of(in[0]), f32_of(in[1]), f32_of(in[2]), 1.0f / f32_of(in[3])[0], rows_of(*in[0]), columns_of(*in[0]), nullptr, nullptr};
+  }
+  /** `in`: u, v. The logits are divided by the temperature. */
+  static Teacher of_features(const Call& call, const Tensor* const* in, const Logits& logits, int64_t rows, int64_t range) {
+    return Teacher{nullptr, f32_of(in[0]), f32_of(in[1]), 1.0f, rows, range, &logits, take<float>(call, rows * range)};
+  }
+  /** Makes the logits of prototypes k0 .. k0+n what `row` reads. */
+  void open(const Call& call, int64_t k0, int64_t n) const {
+    if (!streamed) return;
+    streamed->pack(call, k0, n);
+    streamed->tile(call, rows, n, tile, ld);
+  }
+  const float* row(int64_t r, int64_t k0) const { return streamed ? tile + r * ld : z + r * ld + k0; }
 };
 
 /**
@@ -32,7 +45,7 @@ double targets_of(const Teacher& teacher, const Units& units, int64_t unit, int6
   vf total = broadcast(0.0f), spread = broadcast(0.0f);
   for (int64_t i = 0; i < units.teachers(); i++) {
     const int64_t r = units.teacher(unit, i);
-    const float *z = teacher.z + r * teacher.k + k0, *v = teacher.v + k0;
+    const float *z = teacher.row(r, k0), *v = teacher.v + k0;
     const vf factor = broadcast(teacher.inverse), u = broadcast(teacher.u[r]);
     for_lanes(n, [&](int64_t j, int64_t c) {
       const vf log_t = get(z + j, c) * factor + get_or(v + j, c, minus_infinity) + u;
@@ -46,71 +59,16 @@ double targets_of(const Teacher& teacher, const Units& units, int64_t unit, int6
   return static_cast<double>(sum_lanes(total));
 }
 
-/** Logits of students x [S, b] over prototypes w [K, b], for a range of them at a time; both f32, or both bf16. */
-struct StudentLogits {
-  const Tensor *x, *w;
-  int64_t b;
-  float inverse;  // of the temperature
-  void* panels;
-
-  StudentLogits(const Call& call, const Tensor* x, const Tensor* w, float inverse, int64_t range)
-      : x(x), w(w), b(columns_of(*x)), inverse(inverse) {
-    panels = is_bf16(x) ? static_cast<void*>(take<bf16>(call, pair_panel_elements(b, range))) : take<float>(call, panel_floats(b, range));
-  }
-
-  /** w[k0 .. k0+n]ᵀ as panels, which `rows` multiplies. */
-  void pack(const Call& call, int64_t k0, int64_t n) const {
-    parallel(call, ceil_div(n, tile_columns), [&](int64_t panel, int) {
-      const int64_t j = panel * tile_columns, count = at_most(n - j, tile_columns);
-      if (is_bf16(x))
-        pack_pair_panel(HalfOperand{bf16_of(w) + k0 * b, b, true}, 0, b, j, count, static_cast<bf16*>(panels) + panel * pairs_of(b) * panel_stride);
-      else
-        pack_panel(Operand{f32_of(w) + k0 * b, b, true}, 0, b, j, count, inverse, static_cast<float*>(panels) + j * b);
-    });
-  }
-
-  /** logits[m, n], rows `ld` apart, of students s0 ..; `copy` has space for `tile_rows` of them. */
-  void rows(int64_t s0, int64_t m, int64_t n, float* logits, int64_t ld, bf16* copy) const {
-    if (!is_bf16(x)) return multiply_tiles(m, n, b, f32_of(x) + s0 * b, b, false, panels_of(static_cast<float*>(panels), b), logits, ld, false);
-    const int64_t padded = round_to_pairs(b);
-    for (int64_t i = 0; i < m; i += tile_rows) {
-      const int64_t rows = at_most(m - i, tile_rows);
-      for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < b; c += 2 * width)
-          store_pairs(copy + r * padded + c, get_pairs(bf16_of(x) + (s0 + i + r) * b + c, b - c));
-      multiply_pair_rows(rows, n, pairs_of(b), copy, padded, false, static_cast<bf16*>(panels), logits + i * ld, ld, false);
-      for (int64_t r = 0; r < rows; r++)
-        for_lanes(n, [&](int64_t j, int64_t c) {
-          float* at = logits + (i + r) * ld + j;
-          put(at, get(at, c) * broadcast(inverse), c);
-        });
-    }
-  }
-  static int64_t round_to_pairs(int64_t n) { return ceil_div(n, 2 * width) * 2 * width; }
-  /** Elements of `copy`. */
-  int64_t copy_elements() const { return is_bf16(x) ? tile_rows * round_to_pairs(b) : 0; }
-};
-
-inline constexpr int64_t student_rows = 4 * tile_rows;
-
-}  // namespace
-
-// (x [S, b], w [K, b], z [R, K], u [R], v [K], temp [], weights?, rows?) -> (loss, lse [S], entropy, usage [K])
-void prototype_cross_entropy(const Call& call) {
-  const CrossEntropy a = cross_entropy_of(call);
-  const int64_t bound = rows_of(*call.in[0]), k = rows_of(*call.in[1]);
-  const int64_t students = row_limit(call, 7, bound);
-  const Teacher teacher{f32_of(call.in[2]), f32_of(call.in[3]), f32_of(call.in[4]), 1.0f / f32_of(call.in[5])[0], k};
-  const float* weights = call.in[6] ? f32_of(call.in[6]) : nullptr;
+/** Students x, w are operands 0 and 1; results as of both ops below, whose second differs: lse, or lse - log mass. */
+void loss_of(const Call& call, const Units& units, const Teacher& teacher, int64_t range, const Tensor* weighted) {
+  const CrossEntropy& a = units.of;
+  const int64_t bound = rows_of(*call.in[0]), k = rows_of(*call.in[1]), students = units.students;
+  const float* weights = weighted ? f32_of(weighted) : nullptr;
   float* lse = f32_of(call.out[1]);
   float* usage = a.stats ? f32_of(call.out[3]) : nullptr;
-  const Units units = units_of(a, students);
-  const float inverse = 1.0f / a.temperature;
-  const int64_t range = range_of(k, units.count);
   float* sums = take<float>(call, units.count * range);
-  const StudentLogits of_students(call, call.in[0], call.in[1], inverse, range);
-  bf16* copies = take<bf16>(call, pool_threads(*call.pool) * of_students.copy_elements());
-  float* blocks = take<float>(call, pool_threads(*call.pool) * student_rows * range);
+  const Logits of_students(call, call.in[0], call.in[1], 1.0f / a.temperature, range);
+  float* blocks = take<float>(call, pool_threads(*call.pool) * logit_rows * range);
   // Of each unit: the total of its targets and their entropy. Of each student: running maximum and sum of its
   // exponentials, and the product of its targets and logits.
   double *masses = take<double>(call, units.count), *entropies = take<double>(call, units.count);
@@ -120,6 +78,7 @@ void prototype_cross_entropy(const Call& call) {
   for (int64_t s = 0; s < students; s++) totals[s] = alongs[s] = 0.0, tops[s] = minus_infinity;
   for (int64_t k0 = 0; k0 < k; k0 += range) {
     const int64_t n = at_most(k - k0, range);
+    teacher.open(call, k0, n);
     of_students.pack(call, k0, n);
     parallel(call, ceil_div(units.count, unit_rows), [&](int64_t task, int) {
       for (int64_t i = task * unit_rows; i < at_most((task + 1) * unit_rows, units.count); i++)
@@ -135,10 +94,10 @@ void prototype_cross_entropy(const Call& call) {
         for (int64_t j = 0; j < m; j++) usage[k0 + j0 + j] = units.count == 0 ? 0.0f : static_cast<float>(total[j] / teachers);
       });
     }
-    parallel(call, ceil_div(students, student_rows), [&](int64_t task, int thread) {
-      float* logits = blocks + thread * student_rows * range;
-      const int64_t s0 = task * student_rows, m = at_most(students - s0, student_rows);
-      of_students.rows(s0, m, n, logits, range, copies + thread * of_students.copy_elements());
+    parallel(call, ceil_div(students, logit_rows), [&](int64_t task, int thread) {
+      float* logits = blocks + thread * logit_rows * range;
+      const int64_t s0 = task * logit_rows, m = at_most(students - s0, logit_rows);
+      of_students.rows(s0, m, n, logits, range, thread);
       for (int64_t i = 0; i < m; i++) {
         const int64_t s = s0 + i;
         const float *row = logits + i * range, *target = sums + units.unit(s) * range;
@@ -160,8 +119,9 @@ void prototype_cross_entropy(const Call& call) {
   }
   for (int64_t s = 0; s < students; s++) {
     const double own = static_cast<double>(tops[s]) + __builtin_log(totals[s]);
-    lse[s] = static_cast<float>(own);
-    alongs[s] = own * masses[units.unit(s)] - alongs[s];
+    const double mass = masses[units.unit(s)];
+    lse[s] = static_cast<float>(teacher.streamed ? own - __builtin_log(mass) : own);
+    alongs[s] = own * mass - alongs[s];
   }
   for (int64_t s = students; s < bound; s++) lse[s] = 0.0f;
   f32_of(call.out[0])[0] = total_loss(units, weights, alongs);
@@ -171,8 +131,6 @@ void prototype_cross_entropy(const Call& call) {
   f32_of(call.out[2])[0] =
       units.count == 0 ? 0.0f : static_cast<float>(entropy / static_cast<double>(units.count * units.teachers()));
 }
-
-namespace {
 
 /** dx (+)= dlogits w and dw = dlogitsᵀ x of prototypes k0 .. k0+n; rows of dlogits are `range` apart. */
 void multiply_gradients(const Call& call, const float* dlogits, int64_t range, int64_t students, const Tensor& x, const Tensor& w,
@@ -228,32 +186,27 @@ void multiply_gradients_bf16(const Call& call, const bf16* dlogits, int64_t rang
   multiply_half(call, columns);
 }
 
-}  // namespace
-
-// (dloss [], x, w, z, u, v, temp, lse, weights?, rows?) -> (dx [S, b], dw [K, b])
-void prototype_cross_entropy_grad(const Call& call) {
-  const CrossEntropy a = cross_entropy_of(call);
-  const int64_t bound = rows_of(*call.in[1]), b = columns_of(*call.in[1]), k = rows_of(*call.in[2]);
-  const int64_t students = row_limit(call, 9, bound);
+/** dloss, x and w are operands 0 to 2; `lse` as `loss_of` gave it. */
+void gradients_of(const Call& call, const Units& units, const Teacher& teacher, int64_t range, const float* lse, const Tensor* weighted) {
+  const CrossEntropy& a = units.of;
+  const int64_t bound = rows_of(*call.in[1]), b = columns_of(*call.in[1]), k = rows_of(*call.in[2]), students = units.students;
   const Tensor &x = *call.in[1], &w = *call.in[2];
   const bool half = is_bf16(&x);
-  const float* lse = f32_of(call.in[7]);
-  const Teacher teacher{f32_of(call.in[3]), f32_of(call.in[4]), f32_of(call.in[5]), 1.0f / f32_of(call.in[6])[0], k};
-  const float* weights = call.in[8] ? f32_of(call.in[8]) : nullptr;
+  const float* weights = weighted ? f32_of(weighted) : nullptr;
   float *dx = f32_of(call.out[0]), *dw = f32_of(call.out[1]);
-  const Units units = units_of(a, students);
   const float inverse = 1.0f / a.temperature;
   const float slope = f32_of(call.in[0])[0] * a.scale * inverse;
-  const int64_t range = range_of(k, students);
   float* sums = take<float>(call, units.count * range);
-  const StudentLogits of_students(call, &x, &w, inverse, range);
-  bf16* copies = take<bf16>(call, pool_threads(*call.pool) * of_students.copy_elements());
+  const Logits of_students(call, &x, &w, inverse, range);
   // In bf16 a float block a thread, rounded when it is done.
-  float* dlogits = take<float>(call, (half ? pool_threads(*call.pool) * student_rows : students) * range);
+  float* dlogits = take<float>(call, (half ? pool_threads(*call.pool) * logit_rows : students) * range);
   bf16* rounded = take<bf16>(call, half ? students * range : 0);
+  // Streamed, masses are in `lse` already.
   double* masses = take<double>(call, units.count);
-  const bool single = k <= range;
-  if (!single)
+  const bool single = !teacher.streamed && k <= range;
+  if (teacher.streamed)
+    for (int64_t i = 0; i < units.count; i++) masses[i] = 1.0;
+  else if (!single)
     parallel(call, ceil_div(units.count, unit_rows), [&](int64_t task, int) {
       for (int64_t i = task * unit_rows; i < at_most((task + 1) * unit_rows, units.count); i++) {
         masses[i] = 0;
@@ -264,6 +217,7 @@ void prototype_cross_entropy_grad(const Call& call) {
   for (int64_t k0 = 0; k0 < k; k0 += range) {
     const size_t mark = workspace_mark(*call.workspace);
     const int64_t n = at_most(k - k0, range);
+    teacher.open(call, k0, n);
     of_students.pack(call, k0, n);
     parallel(call, ceil_div(units.count, unit_rows), [&](int64_t task, int) {
       for (int64_t i = task * unit_rows; i < at_most((task + 1) * unit_rows, units.count); i++) {
@@ -271,10 +225,10 @@ void prototype_cross_entropy_grad(const Call& call) {
         if (single) masses[i] = mass;
       }
     });
-    parallel(call, ceil_div(students, student_rows), [&](int64_t task, int thread) {
-      const int64_t s0 = task * student_rows, m = at_most(students - s0, student_rows);
-      float* block = dlogits + (half ? thread * student_rows : s0) * range;
-      of_students.rows(s0, m, n, block, range, copies + thread * of_students.copy_elements());
+    parallel(call, ceil_div(students, logit_rows), [&](int64_t task, int thread) {
+      const int64_t s0 = task * logit_rows, m = at_most(students - s0, logit_rows);
+      float* block = dlogits + (half ? thread * logit_rows : s0) * range;
+      of_students.rows(s0, m, n, block, range, thread);
       for (int64_t s = s0; s < s0 + m; s++) {
         const int64_t unit = units.unit(s);
         float* row = block + (s - s0) * range;
@@ -299,6 +253,38 @@ void prototype_cross_entropy_grad(const Call& call) {
   for_elements(call, (bound - students) * b, [&](int64_t first, int64_t n) {
     for (int64_t i = first; i < first + n; i++) dx[students * b + i] = 0.0f;
   });
+}
+
+}  // namespace
+
+// (x [S, b], w [K, b], z [R, K], u [R], v [K], temp [], weights?, rows?) -> (loss, lse [S], entropy, usage [K])
+void prototype_cross_entropy(const Call& call) {
+  const Units units = units_of(cross_entropy_of(call), row_limit(call, 7, rows_of(*call.in[0])));
+  const int64_t range = range_of(rows_of(*call.in[1]), units.count);
+  loss_of(call, units, Teacher::stored(call.in + 2), range, call.in[6]);
+}
+
+// (dloss [], x, w, z, u, v, temp, lse, weights?, rows?) -> (dx [S, b], dw [K, b])
+void prototype_cross_entropy_grad(const Call& call) {
+  const Units units = units_of(cross_entropy_of(call), row_limit(call, 9, rows_of(*call.in[1])));
+  const int64_t range = range_of(rows_of(*call.in[2]), units.students);
+  gradients_of(call, units, Teacher::stored(call.in + 3), range, f32_of(call.in[7]), call.in[8]);
+}
+
+// (x [S, b], w [K, b], xt [R, b], wt [K, b], u [R], v [K], temp [], weights?, rows?) -> (loss, shift [S], entropy, usage [K])
+void streamed_cross_entropy(const Call& call) {
+  const Units units = units_of(cross_entropy_of(call), row_limit(call, 8, rows_of(*call.in[0])));
+  const int64_t rows = units.count * units.teachers(), range = range_of(rows_of(*call.in[1]), rows);
+  const Logits logits(call, call.in[2], call.in[3], 1.0f / f32_of(call.in[6])[0], range);
+  loss_of(call, units, Teacher::of_features(call, call.in + 4, logits, rows, range), range, call.in[7]);
+}
+
+// (dloss [], x, w, xt, wt, u, v, temp, shift, weights?, rows?) -> (dx [S, b], dw [K, b])
+void streamed_cross_entropy_grad(const Call& call) {
+  const Units units = units_of(cross_entropy_of(call), row_limit(call, 10, rows_of(*call.in[1])));
+  const int64_t rows = units.count * units.teachers(), range = range_of(rows_of(*call.in[2]), at_least(rows, units.students));
+  const Logits logits(call, call.in[3], call.in[4], 1.0f / f32_of(call.in[7])[0], range);
+  gradients_of(call, units, Teacher::of_features(call, call.in + 5, logits, rows, range), range, f32_of(call.in[8]), call.in[9]);
 }
 
 }  // namespace DINO_ISA
