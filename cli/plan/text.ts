@@ -180,8 +180,7 @@ function communicationRows(c: PhaseCost['communication'], width: number): string
   const parts = [
     ...(c.allGatherBytes > 0 ? [`all-gather ${decimal(c.allGatherBytes)}`] : []),
     ...(c.reduceScatterBytes > 0 ? [`reduce-scatter ${decimal(c.reduceScatterBytes)}`] : []),
-    ...(c.allReduceBytes > 0 ? [`all-reduce ${decimal(c.allReduceBytes)}`] : []),
-    `targets ${decimal(c.targetBytes)}`,
+    `all-reduce ${decimal(c.allReduceBytes)} (targets ${decimal(c.targetBytes)})`,
   ]
   const share = (bytes: number) => {
     const less = Math.round(100 * (1 - bytes / c.dataParallelBytes))
