@@ -16,7 +16,7 @@ import { type PhaseFigures, type PlannedPhase, type VariantCost, variantCost } f
 import { communication } from './plan/cost-communication.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
 import { planMemory } from './plan/cost-memory.js'
-import { memoryBudget, missingPrecision, overBudget } from './plan/findings.js'
+import { memoryBudget, missingPrecision, missingRanks, overBudget } from './plan/findings.js'
 import { executedFlops } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
 import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
@@ -87,7 +87,7 @@ function loweringFaults(experiment: ResolvedExperiment): readonly Diagnostic[] {
  * cannot do what the experiment asks for.
  */
 export function compileVariant(experiment: ResolvedExperiment, target: CompileTarget): CompiledVariant {
-  const lacking = missingPrecision(experiment, target.capabilities)
+  const lacking = [missingPrecision, missingRanks].flatMap((find) => find(experiment, target.capabilities))
   if (lacking.length > 0) throw new DiagnosticError(lacking)
   const phases = experiment.schedule.phases.map((phase) => planPhase(experiment, phase, target))
   const features = planFeatures(experiment, target)

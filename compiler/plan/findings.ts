@@ -122,6 +122,17 @@ export function missingPrecision(
   return [diagnose('DINO0811', spanAt(experiment, 'optimize.precision'), { op: precision }, { help })]
 }
 
+/** DINO0908 where the experiment asks for several ranks of a target that cannot exchange anything. */
+export function missingRanks(
+  experiment: ResolvedExperiment,
+  capabilities: ReadonlySet<string>,
+): Diagnostic[] {
+  const { ranks } = experiment.hardware
+  if (ranks === 1 || capabilities.has('op:all_reduce')) return []
+  const help = ['run on a device that has ranks: native or interpret', 'set hardware.ranks = 1']
+  return [diagnose('DINO0908', spanAt(experiment, 'hardware.ranks'), { ranks }, { help })]
+}
+
 function spanAt(experiment: ResolvedExperiment, path: string): Span | null {
   return experiment.provenance[path]?.at ?? null
 }

@@ -43,9 +43,9 @@ export const device = {
     'another rank stopped',
     ({ plan }) => `this rank of plan \`${plan}\` stopped, because another rank did`,
   ),
-  DINO0908: entry<{ device: string; ranks: number }>(
+  DINO0908: entry<{ ranks: number }>(
     'error',
     'device without ranks',
-    ({ device, ranks }) => `device \`${device}\` runs one rank, the experiment asks for ${ranks}`,
+    ({ ranks }) => `this device runs one rank, the experiment asks for ${ranks}`,
   ),
 } as const

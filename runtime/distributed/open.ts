@@ -29,7 +29,7 @@ export async function openForRun(
       diagnose(
         'DINO0908',
         null,
-        { device: name, ranks },
+        { ranks },
         {
           help: [
             `run on a device that has ranks: ${Object.keys(groups).join(' or ')}`,

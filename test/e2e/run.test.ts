@@ -248,3 +248,26 @@ test.each([
   expect(ended.err).toContain(hint)
   expect(place.exists('nowhere/tiny/full')).toBe(false)
 })
+
+test('two ranks, killed, go on with one; wasm has no ranks', async () => {
+  const global = ['--set', 'hardware.semantics=global', '--set', 'hardware.groups=2']
+  const run = ['run', 'tiny.dino', '--runs', 'ranks', '--only', 'full', ...global]
+  const first = place.start([...run, '--ranks', '2'])
+  await first.lines('ranks/tiny/full/seed-0/metrics.jsonl', 12)
+  first.child.kill('SIGKILL')
+  await first.ended
+  const refused = await place.dinoc([...run, '--ranks', '2', '--device', 'wasm'])
+  expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('error[DINO0908]')])
+  const { code, err } = await place.dinoc(run)
+  expect(code).toBe(0)
+  expect(err).toMatch(/warning\[DINO1034\]: .*2 ranks/)
+  const one = await place.dinoc(['run', 'tiny.dino', '--runs', 'one', '--only', 'full', ...global])
+  expect(one.code).toBe(0)
+  const [mixed, alone] = [place.metrics('full', 0, 'ranks'), place.metrics('full', 0, 'one')] as {
+    step: number
+    loss?: Record<string, number>
+  }[][]
+  expect(mixed!.map(({ step }) => step)).toEqual(alone!.map(({ step }) => step))
+  const total = (lines: typeof mixed) => lines!.flatMap(({ loss }) => loss?.total ?? []).slice(0, 5)
+  for (const [i, value] of total(mixed).entries()) expect(value / total(alone)[i]!).toBeCloseTo(1, 4)
+})
