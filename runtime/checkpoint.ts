@@ -129,8 +129,7 @@ export async function newestCheckpoint(
 export async function restoreCheckpoint(checkpoint: Checkpoint, state: State, shapes: Shapes): Promise<void> {
   const file = openSafetensors(join(checkpoint.directory, stateFile))
   try {
-    const memory = memoryFor(shapes)
-    for (const [name, shape] of shapes) await state.write(name, asHost(file.read(name, shape, memory)))
+    for (const [name, shape] of shapes) await state.write(name, asHost(file.read(name, shape)))
   } finally {
     file.close()
   }
