@@ -129,8 +129,7 @@ export async function newestCheckpoint(
 export async function restoreCheckpoint(checkpoint: Checkpoint, state: State, shapes: Shapes): Promise<void> {
   const file = openSafetensors(join(checkpoint.directory, stateFile))
   try {
-    const memory = memoryFor(shapes)
-    for (const [name, shape] of shapes) await state.write(name, asHost(file.read(name, shape, memory)))
+    for (const [name, shape] of shapes) await state.write(name, asHost(file.read(name, shape)))
   } finally {
     file.close()
   }
@@ -199,11 +198,19 @@ async function readTensor(
   return { dtype: dtypeOf(data), shape, data }
 }
 
-/** Room for any of the tensors in float32: arrays of their own would pile up until they are collected. */
+/**
+ * Room for any of the tensors in float32, the same each time: arrays of their own would pile up until they are collected.
+ * What is done with the tensors of one state is done one thing after another.
+ */
 function memoryFor(shapes: Shapes): ArrayBuffer {
+  const known = rooms.get(shapes)
+  if (known !== undefined) return known
   const counts = Array.from(shapes.values(), (shape) => shape.reduce((product, n) => product * n, 1))
-  return new ArrayBuffer(4 * counts.reduce((most, count) => Math.max(most, count), 0))
+  const room = new ArrayBuffer(4 * counts.reduce((most, count) => Math.max(most, count), 0))
+  rooms.set(shapes, room)
+  return room
 }
+const rooms = new WeakMap<Shapes, ArrayBuffer>()
 
 function dtypeOf(data: HostTensor): 'F32' | 'F64' | 'I32' {
   return data instanceof Float32Array ? 'F32' : data instanceof Float64Array ? 'F64' : 'I32'

@@ -39,6 +39,7 @@ export interface State {
   readonly names: readonly string[]
   /** `into`: memory that a device may put the values in, where they fit; the caller reads nothing else into it meanwhile. */
   read(name: string, into?: ArrayBuffer): Promise<HostTensor>
+  /** A device may keep the array itself: it is not changed afterwards. */
   write(name: string, values: HostTensor): Promise<void>
   close(): Promise<void>
 }

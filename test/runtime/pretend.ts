@@ -73,6 +73,7 @@ export function pretendJob(wishes: Wishes = {}): Job {
       ...{
         name,
         images: 2,
+        microSteps: 2,
         inputs: [{ name: 'images', tensor: 0, program: programs[0], generator: { kind: 'images' } }],
       },
       programs: programs.map((p) => ({ name: p, steps: [] })),
