@@ -9,7 +9,7 @@ import { lowerTrainStep } from './lower/train-step.js'
 import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
 import { optimize, type PassEffect, type PassOptions } from './passes/pipeline.js'
 import type { MemoryLimit } from './passes/recompute.js'
-import { type ShardOptions, shard } from './passes/shard.js'
+import { type ShardOptions, sharding } from './passes/shard.js'
 import { buildPlan } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
 import { type PhaseFigures, type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
@@ -17,7 +17,7 @@ import { communication } from './plan/cost-communication.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
 import { planMemory } from './plan/cost-memory.js'
 import { memoryBudget, missingPrecision, missingRanks, overBudget } from './plan/findings.js'
-import { executedFlops } from './plan/measure.js'
+import { executedFlops, measureMemory } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
 import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
 import type { SourceHost } from './resolve/host.js'
@@ -236,12 +236,14 @@ function memoryLimit(
   if (budgetBytes === null) return 'off'
   // A device that allocates for itself needs no less than arenas would.
   const arenas = { class: 'arena', arenaLimitBytes: target.arenaLimitBytes } as const
+  const divide = sharding(divided)
   const peakBytes = (module: Module) => {
-    const plan = buildPlan(shard(module, divided), arenas, { images: 0, modelFlopsPerStep: 0 })
+    const plan = buildPlan(divide(module), arenas, { images: 0, modelFlopsPerStep: 0 })
     const { arenaBytes, stateBytes } = planMemory(plan)
     return arenaBytes + stateBytes
   }
-  return { budgetBytes, peakBytes }
+  const leastBytes = (module: Module) => measureMemory(divide(module))
+  return { budgetBytes, peakBytes, leastBytes }
 }
 
 /** Images of one run of `accumulate` on one rank. */

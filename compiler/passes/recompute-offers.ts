@@ -7,6 +7,7 @@ export interface Offer {
   readonly forward: Forward
   readonly run: Run
   readonly values: readonly ValueId[]
+  readonly bytes: number
   readonly bytesPerFlop: number
 }
 
@@ -55,7 +56,8 @@ function offersOfRun(forward: Forward, run: Run): Offer[] {
   const offer = (values: readonly ValueId[]): Offer => {
     const then = without(values)
     const saved = now.bytes - then.bytes
-    return { forward, run, values, bytesPerFlop: saved > 0 ? saved / (then.flops - now.flops) : 0 }
+    const bytesPerFlop = saved > 0 ? saved / (then.flops - now.flops) : 0
+    return { forward, run, values, bytes: saved, bytesPerFlop }
   }
   while (left.length > 0) {
     let best = left.map((id) => offer([id])).reduce((a, b) => (b.bytesPerFlop > a.bytesPerFlop ? b : a))

@@ -8,6 +8,8 @@ export interface MemoryLimit {
   readonly budgetBytes: number
   /** Of a legalized module: what its plan allocates. */
   readonly peakBytes: (module: Module) => number
+  /** No more than that, and soon found: the most bytes alive at once. Absent: `peakBytes`. */
+  readonly leastBytes?: (module: Module) => number
 }
 
 /**
@@ -36,25 +38,52 @@ export function recompute(module: Module, how: 'off' | 'blocks' | MemoryLimit): 
  * The fewest offers, best first, with which the plan fits. Where it fits with none of them, the fewest that come as low
  * as all: DINO0801 then tells how low that is.
  */
-function recomputeToFit(module: Module, { budgetBytes, peakBytes }: MemoryLimit): Module {
+function recomputeToFit(module: Module, limit: MemoryLimit): Module {
+  const { budgetBytes, peakBytes, leastBytes = peakBytes } = limit
+  const base = leastBytes(module)
+  if (base <= roomy * budgetBytes || (base <= budgetBytes && peakBytes(module) <= budgetBytes)) return module
   const forwards = new Map(module.entries.map((name) => [name, forwardOf(module.functions[name]!)]))
   const offers = offersOf([...forwards.values()])
-  if (offers.length === 0 || peakBytes(module) <= budgetBytes) return module
-  const taking = (taken: readonly Offer[]): Module => {
-    if (taken.length === 0) return module
+  const all = offers.length
+  if (all === 0) return module
+  const taking = (count: number): Module => {
+    if (count === 0) return module
+    const taken = offers.slice(0, count)
     return mapEntries(module, (func) => {
       const forward = forwards.get(func.name)!
       const given = taken.filter((offer) => offer.forward === forward).flatMap(({ values }) => values)
       return given.length === 0 ? func : repeatUnkept(forward, keptWithout(forward, given))
     })
   }
-  const goal = Math.max(budgetBytes, peakBytes(taking(offers)))
-  let low = 0
-  let high = offers.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (peakBytes(taking(offers.slice(0, middle))) <= goal) high = middle
-    else low = middle + 1
+  const lowest = leastBytes(taking(all))
+  const goal = lowest <= roomy * budgetBytes ? budgetBytes : Math.max(budgetBytes, peakBytes(taking(all)))
+  // First by what is alive at once, from where the bytes saved add up; then by what a plan makes of it.
+  let guess = 0
+  for (let over = base - goal; over > 0 && guess < all; guess++) over -= offers[guess]!.bytes
+  const least = fewest(0, guess, all, (count) => leastBytes(taking(count)) <= goal)
+  return taking(fewest(least, least, all, (count) => peakBytes(taking(count)) <= goal))
+}
+
+/** Offsets add a few percent to what is alive at once: below this share of a budget nothing need be placed to tell. */
+const roomy = 0.9
+
+/** The smallest count in low .. high that does, `high` where none before it; looked for around a guess. */
+function fewest(low: number, guess: number, high: number, does: (count: number) => boolean): number {
+  let [from, to] = [low, high]
+  // In growing steps, until a count that does and one that does not stand on either side.
+  for (let [at, step] = [guess, 1]; from < to && at < to && at >= from; step *= 2) {
+    if (does(at)) {
+      to = at
+      at = Math.max(from, at - step)
+    } else {
+      from = at + 1
+      at += step
+    }
   }
-  return taking(offers.slice(0, high))
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if (does(middle)) to = middle
+    else from = middle + 1
+  }
+  return to
 }

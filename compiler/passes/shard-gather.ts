@@ -44,16 +44,16 @@ export function gatherParameters(func: Func, { ranks, of }: Parts): Func {
 }
 
 function usesOf(func: Func, state: ReadonlyMap<string, ValueId>, buffers: ReadonlySet<ShardBuffer>): Use[] {
-  const readers: number[][] = func.values.map(() => [])
+  const readers = new Map<ValueId, number[]>([...state.values()].map((value) => [value, []]))
   for (const [i, op] of func.ops.entries())
-    for (const id of op.operands) if (id !== null) readers[id]!.push(i)
+    for (const id of op.operands) if (id !== null) readers.get(id)?.push(i)
   const returned = new Set(func.results.map(({ value }) => value))
   return [...buffers].flatMap((buffer): Use[] => {
     const values = buffer.tensors.map(({ name }) => state.get(name))
-    const read = values.flatMap((value) => (value === undefined ? [] : readers[value]!))
+    const read = values.flatMap((value) => (value === undefined ? [] : readers.get(value)!))
     if (read.length === 0) return []
     const casts = values.map((value): AnyOp | undefined => {
-      const [only, ...others] = value === undefined ? [] : readers[value]!
+      const [only, ...others] = value === undefined ? [] : readers.get(value)!
       const op = only === undefined ? undefined : func.ops[only]
       return op?.kind === 'cast' && op.attrs.to === 'bf16' && others.length === 0 ? op : undefined
     })
@@ -61,7 +61,7 @@ function usesOf(func: Func, state: ReadonlyMap<string, ValueId>, buffers: Readon
       (value, k) =>
         value === undefined ||
         (!returned.has(value) &&
-          (casts[k] !== undefined || readers[value]!.every((i) => normedInHalf(func.ops[i]!)))),
+          (casts[k] !== undefined || readers.get(value)!.every((i) => normedInHalf(func.ops[i]!)))),
     )
     return [{ buffer, values, first: read.reduce((a, b) => Math.min(a, b)), casts: rounded ? casts : null }]
   })

@@ -33,18 +33,27 @@ export interface ShardOptions {
 }
 
 export function shard(module: Module, options: ShardOptions | null): Module {
-  if (options === null) return module
+  return sharding(options)(module)
+}
+
+/** The pass for many modules of one step: what they share is divided once. */
+export function sharding(options: ShardOptions | null): (module: Module) => Module {
+  if (options === null) return (module) => module
   const { shards, mode } = options
   const parts = partsOf(shards)
-  const [accumulate, update] = module.entries
-  if (mode === 'none')
-    return mapEntries(module, (func) => (func.name === update ? sumGradients(func, parts) : func))
-  return {
-    ...mapEntries(module, (func) => {
-      if (func.name === accumulate) return scatterGradients(gatherParameters(func, parts), parts)
-      return func.name === update ? updateParts(func, parts) : func
-    }),
-    state: dividedState(module.state, parts),
+  const known = new WeakMap<Func, Func>()
+  const divide = (func: Func, [accumulate, update]: readonly string[]): Func => {
+    if (mode === 'none') return func.name === update ? sumGradients(func, parts) : func
+    if (func.name === accumulate) return scatterGradients(gatherParameters(func, parts), parts)
+    return func.name === update ? updateParts(func, parts) : func
+  }
+  return (module) => {
+    const divided = mapEntries(module, (func) => {
+      const now = known.get(func) ?? divide(func, module.entries)
+      known.set(func, now)
+      return now
+    })
+    return mode === 'none' ? divided : { ...divided, state: dividedState(module.state, parts) }
   }
 }
 
@@ -179,7 +188,7 @@ function updateParts(func: Func, { ranks, of }: Parts): Func {
       continue
     }
     // Ops of one buffer come out the same: the first stands for all.
-    const key = JSON.stringify([op.kind, op.attrs, operands])
+    const key = `${op.kind} ${operands.join()}`
     const before = done.get(key)
     const now = before ?? draft.emit(op.kind, operands, op.attrs as OpAttrs[OpKind], op)
     done.set(key, now)
