@@ -260,7 +260,7 @@ test('two ranks, killed, go on with one; wasm has no ranks', async () => {
   expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('error[DINO0908]')])
   const { code, err } = await place.dinoc(run)
   expect(code).toBe(0)
-  expect(err).toMatch(/warning\[DINO1034\]: .*2 ranks/)
+  expect(err).toMatch(/warning\[DINO1034\]: [^=]*2\s+ranks/)
   const one = await place.dinoc(['run', 'tiny.dino', '--runs', 'one', '--only', 'full', ...global])
   expect(one.code).toBe(0)
   const [mixed, alone] = [place.metrics('full', 0, 'ranks'), place.metrics('full', 0, 'one')] as {
