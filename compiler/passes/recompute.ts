@@ -1,5 +1,5 @@
 import type { Module } from '../ir/types.js'
-import { keptWithout, type Offer, offersOf } from './recompute-offers.js'
+import { keptWithout, offersOf } from './recompute-offers.js'
 import { forwardOf, repeatUnkept } from './recompute-runs.js'
 import { mapEntries } from './rewrite.js'
 
