@@ -150,7 +150,7 @@ function sumGradients(func: Func, { ranks, buffers }: Parts): Func {
 
 /** In `update`: one op on the parts of a buffer in place of one on each of its tensors. */
 function updateParts(func: Func, { ranks, of }: Parts): Func {
-  const bufferOf = (name: string) => of.get(name.replace(/^grad\./, ''))
+  const bufferOf = (name: string) => of.get(name.startsWith('grad.') ? name.slice(5) : name)
   const divided = new Map<ValueId, { readonly kind: 'state' | 'carried'; readonly name: string }>()
   for (const { value, source } of func.params)
     if ((source.kind === 'state' || source.kind === 'carried') && bufferOf(source.name) !== undefined)
