@@ -1,6 +1,6 @@
 import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
 import { isStructural, operandNames } from './ir/ops.js'
-import type { Module, OpKind } from './ir/types.js'
+import type { Func, Module, OpKind } from './ir/types.js'
 import { lowerFeatures } from './lower/features.js'
 import { expectedMaskedRows } from './lower/masking.js'
 import { shardsOf } from './lower/shards.js'
@@ -9,8 +9,8 @@ import { lowerTrainStep } from './lower/train-step.js'
 import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
 import { optimize, type PassEffect, type PassOptions } from './passes/pipeline.js'
 import type { MemoryLimit } from './passes/recompute.js'
-import { type ShardOptions, sharding } from './passes/shard.js'
-import { buildPlan } from './plan/build.js'
+import { sharding } from './passes/shard.js'
+import { buildPlan, type PlannedWork, type PlanTarget } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
 import { type PhaseFigures, type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
 import { communication } from './plan/cost-communication.js'
@@ -161,6 +161,8 @@ function figuresForm(experiment: ResolvedExperiment, phase: Phase): string {
     rest,
     planned,
     [schedule.batch, schedule.microBatch, imageChannels(experiment)],
+    // What trains in some phase and not in another lies in a buffer of its own.
+    schedule.phases.map(({ freeze }) => freeze),
     [teacher.type === 'ema' ? teacher.type : teacher, keep !== null],
   ])
 }
@@ -179,7 +181,7 @@ function planPhase(
   const work = modelFlops(lowered, expected)
   const modelFlopsPerStep = totalFlops(work) * lowered.microSteps
   const { dropPath } = experiment.backbone
-  const plan = buildPlan(module, target, { images, modelFlopsPerStep })
+  const plan = placed(module, target, { images, modelFlopsPerStep })
   const figures: PhaseFigures = {
     images,
     microSteps: module.microSteps,
@@ -209,17 +211,30 @@ export function optimizePhase(
 ): { module: Module; trace: readonly PassEffect[] } {
   const { hardware, optimize: asked } = experiment
   const { pack, fuse, precision, recompute } = asked
-  const divided = hardware.ranks > 1 ? { mode: hardware.shard, shards: shardsOf(experiment) } : null
+  const divide = hardware.ranks > 1 ? sharding({ mode: hardware.shard, shards: shardsOf(experiment) }) : null
   return optimize(lowered, {
     pack,
     fuse,
     precision,
-    recompute: recompute === 'auto' ? memoryLimit(experiment, target, divided) : recompute,
-    shard: divided,
+    recompute: recompute === 'auto' ? memoryLimit(experiment, target, divide) : recompute,
+    shard: divide,
     capabilities: target.capabilities,
     ...options,
   })
 }
+
+/** The plan of a phase, and of the last module that `recompute = auto` tried, which is most often the same. */
+function placed(module: Module, target: PlanTarget, work: PlannedWork): Plan {
+  const key = module.functions[module.entries[0] as string] as Func
+  const others = [target.class, target.arenaLimitBytes, module.functions[module.entries[1] as string]]
+  const last = lastPlaced.get(key)
+  const plan = last?.others.every((other, i) => other === others[i])
+    ? last.plan
+    : buildPlan(module, target, work)
+  lastPlaced.set(key, { others, plan })
+  return { ...plan, images: work.images, modelFlopsPerStep: work.modelFlopsPerStep }
+}
+const lastPlaced = new WeakMap<Func, { others: readonly unknown[]; plan: Plan }>()
 
 const isSharded = ({ hardware }: ResolvedExperiment): boolean =>
   hardware.ranks > 1 && hardware.shard === 'fsdp'
@@ -228,7 +243,7 @@ const isSharded = ({ hardware }: ResolvedExperiment): boolean =>
 function memoryLimit(
   experiment: ResolvedExperiment,
   target: CompileTarget,
-  divided: ShardOptions | null,
+  divide: (PassOptions['shard'] & {}) | null,
 ): MemoryLimit | 'off' {
   // Ranks on one machine share what it has.
   const share = target.memoryBytes && Math.floor(target.memoryBytes / experiment.hardware.ranks)
@@ -236,9 +251,8 @@ function memoryLimit(
   if (budgetBytes === null) return 'off'
   // A device that allocates for itself needs no less than arenas would.
   const arenas = { class: 'arena', arenaLimitBytes: target.arenaLimitBytes } as const
-  const divide = sharding(divided)
   const peakBytes = (module: Module) => {
-    const plan = buildPlan(divide(module), arenas, { images: 0, modelFlopsPerStep: 0 })
+    const plan = placed(divide?.(module) ?? module, arenas, { images: 0, modelFlopsPerStep: 0 })
     const { arenaBytes, stateBytes } = planMemory(plan)
     return arenaBytes + stateBytes
   }
@@ -246,7 +260,7 @@ function memoryLimit(
   let byDividing: number | null = null
   const leastBytes = (module: Module) => {
     const whole = measureMemory(module)
-    byDividing ??= divided === null ? 0 : measureMemory(divide(module)) - whole
+    byDividing ??= divide ? measureMemory(divide(module)) - whole : 0
     return whole + byDividing
   }
   return { budgetBytes, peakBytes, leastBytes }

@@ -10,7 +10,6 @@ import { legalize } from './legalize.js'
 import { mixedPrecision } from './mixed-precision.js'
 import { pack } from './pack.js'
 import { type MemoryLimit, recompute } from './recompute.js'
-import { type ShardOptions, shard } from './shard.js'
 import { simplify } from './simplify.js'
 import { plainResiduals, stochasticDepth } from './stochastic-depth.js'
 import { type Streaming, streamLogits } from './stream-logits.js'
@@ -22,8 +21,8 @@ export interface PassOptions {
   readonly streamLogits?: Streaming
   readonly precision: 'float32' | 'bf16'
   readonly recompute: 'off' | 'blocks' | MemoryLimit
-  /** null: one rank. */
-  readonly shard?: ShardOptions | null
+  /** `sharding` of shard.ts; null: one rank. */
+  readonly shard?: ((module: Module) => Module) | null
   /** What the target has: `op:attention`, `bf16`. */
   readonly capabilities: ReadonlySet<string>
   readonly afterPass?: (name: PassName, module: Module) => void
@@ -89,7 +88,7 @@ const passes = [
     name: 'recompute',
     run: (module, { recompute: how, capabilities }) => recompute(module, legalized(how, capabilities)),
   },
-  /* 10 */ { name: 'shard', run: (module, options) => shard(module, options.shard ?? null) },
+  /* 10 */ { name: 'shard', run: (module, options) => options.shard?.(module) ?? module },
   /* 11 */ { name: 'legalize', run: (module, options) => legalize(module, options.capabilities) },
 ] as const satisfies readonly Pass[]
 

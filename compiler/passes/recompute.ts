@@ -55,13 +55,17 @@ function recomputeToFit(module: Module, limit: MemoryLimit): Module {
       return given.length === 0 ? func : repeatUnkept(forward, keptWithout(forward, given))
     })
   }
-  const lowest = leastBytes(taking(all))
-  const goal = lowest <= roomy * budgetBytes ? budgetBytes : Math.max(budgetBytes, peakBytes(taking(all)))
   // First by what is alive at once, from where the bytes saved add up; then by what a plan makes of it.
-  let guess = 0
-  for (let over = base - goal; over > 0 && guess < all; guess++) over -= offers[guess]!.bytes
-  const least = fewest(0, guess, all, (count) => leastBytes(taking(count)) <= goal)
-  return taking(fewest(least, least, all, (count) => peakBytes(taking(count)) <= goal))
+  const toFit = (goal: number): number => {
+    let guess = 0
+    for (let over = base - goal; over > 0 && guess < all; guess++) over -= offers[guess]!.bytes
+    const least = fewest(0, guess, all, (count) => leastBytes(taking(count)) <= goal)
+    return fewest(least, least, all, (count) => peakBytes(taking(count)) <= goal)
+  }
+  const count = toFit(budgetBytes)
+  if (count < all) return taking(count)
+  const lowest = peakBytes(taking(all))
+  return taking(lowest <= budgetBytes ? all : toFit(lowest))
 }
 
 /** Offsets add a few percent to what is alive at once: below this share of a budget nothing need be placed to tell. */

@@ -25,21 +25,15 @@ import { openWithout, type Parts, paramsOf, partsOf } from './shard-parts.js'
  *   %s = reduce_scatter(%g1, %g2) {ranks: 2, shape: [24640]}                  -> carried grad.student.backbone/0
  *   %part2, %m2, %v2 = adamw(%part, %s, ...)
  *
- * `none`: every rank holds everything, and gradients are summed as they are before the update.
+ * `none`: every rank holds everything, and gradients are summed as they are before the update. Of several modules of one
+ * step what they share is divided once.
  */
 export interface ShardOptions {
   readonly mode: 'fsdp' | 'none'
   readonly shards: Shards
 }
 
-export function shard(module: Module, options: ShardOptions | null): Module {
-  return sharding(options)(module)
-}
-
-/** The pass for many modules of one step: what they share is divided once. */
-export function sharding(options: ShardOptions | null): (module: Module) => Module {
-  if (options === null) return (module) => module
-  const { shards, mode } = options
+export function sharding({ shards, mode }: ShardOptions): (module: Module) => Module {
   const parts = partsOf(shards)
   const known = new WeakMap<Func, Func>()
   const divide = (func: Func, [accumulate, update]: readonly string[]): Func => {

@@ -5,6 +5,7 @@ import { printFunc } from '../../compiler/ir/print.js'
 import type { Module } from '../../compiler/ir/types.js'
 import { shardsOf } from '../../compiler/lower/shards.js'
 import { optimize, type PassName, passNames } from '../../compiler/passes/pipeline.js'
+import { sharding } from '../../compiler/passes/shard.js'
 import { measure } from '../../compiler/plan/measure.js'
 import { tinyExperiment } from '../golden/experiment.js'
 import { tinyStep } from './step.js'
@@ -40,7 +41,10 @@ const ranked = new Map<PassName, Module>()
 const { hardware, ...experiment } = tinyExperiment()
 optimize(lowered, {
   ...options,
-  shard: { mode: 'fsdp', shards: shardsOf({ ...experiment, hardware: { ...hardware, ranks: 2 } }) },
+  shard: sharding({
+    mode: 'fsdp',
+    shards: shardsOf({ ...experiment, hardware: { ...hardware, ranks: 2 } }),
+  }),
   afterPass: (name, module) => ranked.set(name, module),
 })
 
