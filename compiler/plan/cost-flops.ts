@@ -23,13 +23,27 @@ export function modelFlops(module: Module, expectedRows: Readonly<Record<string,
   const func = entry === undefined ? undefined : module.functions[entry]
   if (func === undefined) throw new Error(`${module.name} has no program`)
   const count = counter(module, expectedRows)
+  const wanted = differentiated(func)
   for (const op of func.ops) {
     const work = count(op, (id) => func.values[id]?.type as TensorType)
     if (work === 0) continue
     const part = partOf(op.module)
-    if (part !== null) flops[part] += work * passesOver(op.module)
+    if (part !== null) flops[part] += work * passesOver(op, wanted)
   }
   return flops
+}
+
+/** By value, 1: the loss depends on it through something that trains, or it trains itself. */
+function differentiated(func: Func): Uint8Array {
+  const wanted = new Uint8Array(func.values.length)
+  for (const op of func.ops)
+    if (op.kind === 'grad')
+      for (const id of op.operands.slice(op.attrs.outputs === undefined ? 1 : 2 * op.attrs.outputs))
+        wanted[id as ValueId] = 1
+  for (const op of func.ops)
+    if (op.kind !== 'grad' && op.operands.some((id) => id !== null && wanted[id] === 1))
+      for (const id of op.results) wanted[id] = 1
+  return wanted
 }
 
 function partOf(module: string): keyof ModelFlops | null {
@@ -39,10 +53,14 @@ function partOf(module: string): keyof ModelFlops | null {
   return role === 'student' ? 'student' : 'teacher'
 }
 
-/** Forward once; for the student also the gradients of the weights and, but for images, of what came in. */
-function passesOver(module: string): number {
-  if (!module.startsWith('student.')) return 1
-  return module.startsWith('student.backbone.patch_embed') ? 2 : 3
+/**
+ * Forward once; then the gradients of its weights, where any of them trains, and of what came in, where that follows from
+ * something that does: never images, and nothing above a frozen backbone.
+ */
+function passesOver(op: AnyOp, wanted: Uint8Array): number {
+  const data = op.kind === 'call' ? op.attrs.data : 1
+  const any = (ids: readonly (ValueId | null)[]) => ids.some((id) => id !== null && wanted[id] === 1)
+  return 1 + (any(op.operands.slice(0, data)) ? 1 : 0) + (any(op.operands.slice(data)) ? 1 : 0)
 }
 
 type Types = (id: ValueId) => TensorType

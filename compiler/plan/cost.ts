@@ -134,7 +134,10 @@ function phaseCost(
   const imagesSeen = steps === null ? null : steps * schedule.batch
   const exchanged = figures.communication
   const schedules = Object.fromEntries(
-    Object.entries(phaseSchedules(experiment, index)).map(([name, spec]) => [name, summarize(spec, clock)]),
+    Object.entries(phaseSchedules(experiment, index)).map(([name, spec]) => [
+      name,
+      summarize(spec, clock, steps),
+    ]),
   )
   const peak = schedules.lr?.peak ?? 0
   const decay = (layersAbove: number) => peak * optimizer.layerDecay ** layersAbove

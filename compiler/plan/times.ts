@@ -26,23 +26,46 @@ export interface ScheduleSummary {
   readonly last: number
 }
 
-/** A cosine counts with the end that it approaches: it would reach it one step after the phase. */
-export function summarize(spec: ScheduleSpec, clock: StepClock): ScheduleSummary {
-  const { pieces } = spec.schedule
+/**
+ * A cosine counts with the end that it approaches: it would reach it one step after the phase. `length`: the phase's, at
+ * whose end a longer piece is cut.
+ */
+export function summarize(
+  spec: ScheduleSpec,
+  clock: StepClock,
+  length: number | null = null,
+): ScheduleSummary {
   let at: number | null = 0
   let summary: ScheduleSummary | null = null
-  for (const piece of pieces) {
-    const [from, to] = piece.kind === 'constant' ? [piece.value, piece.value] : [piece.from, piece.to]
+  for (const piece of spec.schedule.pieces) {
+    const [from, written] = piece.kind === 'constant' ? [piece.value, piece.value] : [piece.from, piece.to]
     const over: number | null = piece.over === null ? null : pieceSteps(piece.over, spec, clock)
+    const left: number | null = at === null || length === null ? null : length - at
+    const isCut: boolean = over !== null && left !== null && over > left
+    if (isCut && summary !== null && left! <= 0) break
+    const to = isCut ? valueAt(piece.kind, from, written, over!, left!) : written
     summary ??= { first: from, peak: from, peakAt: 0, last: to }
     if (from > summary.peak) summary = { ...summary, peak: from, peakAt: at }
-    const end: number | null = at === null || over === null ? null : at + over
+    const end: number | null = isCut ? length : at === null || over === null ? null : at + over
     if (to > summary.peak) summary = { ...summary, peak: to, peakAt: end }
     summary = { ...summary, last: to }
     at = end
   }
   if (summary === null) throw new Error('a schedule without pieces')
   return summary
+}
+
+/** After `steps` values of a piece of `over`: its last value where the phase ends before it (runtime/schedule.ts). */
+function valueAt(
+  kind: Schedule['pieces'][number]['kind'],
+  from: number,
+  to: number,
+  over: number,
+  steps: number,
+): number {
+  const i = steps - 1
+  if (kind === 'cosine') return to + 0.5 * (from - to) * (1 + Math.cos((Math.PI * i) / over))
+  return over === 1 ? from : from + i * ((to - from) / (over - 1))
 }
 
 function pieceSteps(over: Time, { compress }: ScheduleSpec, clock: StepClock): number | null {
