@@ -103,7 +103,7 @@ const wantedText = (wanted: Wanted): string =>
       ? `at least ${fraction(wanted.least)}`
       : `at most ${fraction(wanted.most)}`
 
-/** Three digits; small ratios have more places: 0.0105. */
+/** Three places; two digits of small ratios: 0.012. */
 const fraction = (x: number): string => (x < 0.1 ? String(Number(x.toPrecision(2))) : x.toFixed(3))
 const figure = (x: number): string =>
   x >= 1000 ? Math.round(x).toLocaleString('en-US') : String(Number(x.toPrecision(4)))

@@ -22,7 +22,7 @@ export function kernelSection(printed: string): Section {
   })
   return {
     title: 'Kernels',
-    note: `${title}: of multiply-adds in float32, and in bf16 of dot products of pairs. Shortest of 25 samples.`,
+    note: `${title}; in bf16 of dot products of pairs. The shortest of 25 samples, in processor time.`,
     tables: [tableText(['kernel', 'ms', 'GFLOP/s', 'of the peak', 'peak, GFLOP/s', 'GB/s'], rows)],
   }
 }

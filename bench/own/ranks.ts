@@ -25,7 +25,7 @@ export async function ranks(context: Context): Promise<Section> {
     title: 'Ranks',
     note:
       `Whole training steps of small_step, 32 images, \`semantics = global, groups = 2\`, on synthetic inputs: 2 ranks of ` +
-      `${Math.max(1, context.threads >> 1)} thread(s) each, and 1 rank of ${context.threads}. State: of one rank, by the plan.`,
+      `${threadsOf(context.threads >> 1)} each, and 1 rank of ${threadsOf(context.threads)}. State: of one rank, by the plan.`,
     tables: [
       markdown({
         sides: ['2 ranks', '1 rank'],
@@ -38,6 +38,8 @@ export async function ranks(context: Context): Promise<Section> {
     ],
   }
 }
+
+const threadsOf = (threads: number): string => (threads > 1 ? `${threads} threads` : '1 thread')
 
 export function stateRow(): Row {
   const bytes = (count: number) =>
