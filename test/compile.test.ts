@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { logitBytes } from '../bench/own/prototypes.js'
+import { stepOf } from '../bench/own/step.js'
 import {
   type CompileTarget,
   compileVariant,
@@ -7,7 +9,6 @@ import {
   optimizePhase,
   planVariant,
 } from '../compiler/compile.js'
-import { dtypeBytes } from '../compiler/ir/bytes.js'
 import { verify } from '../compiler/ir/verify.js'
 import { overBudget } from '../compiler/plan/findings.js'
 import { nodeHost } from '../compiler/resolve/host.js'
@@ -95,25 +96,7 @@ describe('the published runs', () => {
 describe('logits and targets', () => {
   const published = ['head.dino.prototypes=131072', 'head.ibot.prototypes=131072']
 
-  /** Most bytes of [rows, prototypes] tensors alive at one step of the plan. */
-  function peakBytes(set: readonly string[]): number {
-    const variant = variantOf('bench/models.dino', set)
-    const prototypes = Object.values(variant.head).flatMap((h) => (h.type === 'mlp' ? [h.prototypes] : []))
-    const plan = compileVariant(variant, embeddedTarget).plans['plan-pretrain.json']!
-    const alive = new Map<number, number>()
-    const seen = new Set<string>()
-    for (const { shape, dtype, place, live } of plan.tensors) {
-      if (place.kind !== 'arena' || shape.length !== 2 || !prototypes.includes(shape[1]!)) continue
-      // What is computed in place is one buffer.
-      for (let step = live[0]; step <= live[1]; step++) {
-        const key = `${place.arena} ${place.offset} ${step}`
-        if (seen.has(key)) continue
-        seen.add(key)
-        alive.set(step, (alive.get(step) ?? 0) + shape[0]! * shape[1]! * dtypeBytes[dtype])
-      }
-    }
-    return Math.max(0, ...alive.values())
-  }
+  const peakBytes = (set: readonly string[]) => logitBytes(stepOf('vits14_step.full', set))
 
   it.each([
     ['float32', '4 img'],

@@ -1,13 +1,9 @@
 import type { Case } from './cases.js'
+import type { TimedStep } from './programs.js'
 
-/** What both programs print of a timed step; `gflops` of model FLOPs, ours only. */
-export interface Timed {
-  readonly imagesPerSecond: number
-  readonly peakRssBytes: number
-}
 export interface Pair {
-  readonly ours: Timed & { readonly gflops: number }
-  readonly peer: Timed
+  readonly ours: TimedStep
+  readonly peer: Omit<TimedStep, 'gflops'>
 }
 
 export interface Row {

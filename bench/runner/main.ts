@@ -6,9 +6,9 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { packageRoot } from '../../diagnostics/package-root.js'
 import { type Case, cases } from './cases.js'
 import { compare, markdown, type Pair, type Row } from './figures.js'
+import { benchStep, count, lastLine, machine, pick, publish, refuse, root, run } from './programs.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -20,7 +20,6 @@ const { values: options } = parseArgs({
     setup: { type: 'boolean', default: false },
   },
 })
-const root = packageRoot()
 const own = join(root, '.peer/bin/python')
 if (options.setup) setUp()
 
@@ -31,7 +30,8 @@ if (torch.status !== 0)
     'the comparison needs Python with PyTorch and NumPy, which are not here: `npm run bench:peer -- --setup` puts them into .peer/,\n' +
       'or name a Python that has them: DINO_PEER_PYTHON=PYTHON npm run bench:peer',
   )
-const chosen = pick(options.cases?.split(',') ?? cases.map(({ name }) => name))
+const chosen = pick(cases, options.cases)
+const pairsOfEach = count('pairs', options.pairs)
 
 const check = spawnSync(python, ['bench/peer/check.py', 'test/golden/fixtures'], {
   cwd: root,
@@ -46,7 +46,7 @@ const peak = peakGflops()
 const rows: Row[] = []
 for (const one of chosen) {
   const pairs: Pair[] = []
-  for (let i = 1; i <= Number(options.pairs); i++) {
+  for (let i = 1; i <= pairsOfEach; i++) {
     const pair = { ours: runOurs(one), peer: runPeer(one) }
     const [a, b] = [pair.ours, pair.peer].map((side) => side.imagesPerSecond.toFixed(2))
     process.stderr.write(`${one.name} ${i}: ${a} and ${b} images/s\n`)
@@ -58,31 +58,17 @@ for (const one of chosen) {
 const page = [
   `# Steps beside PyTorch ${torch.stdout.trim().split('+')[0]}`,
   '',
-  `${cpus()[0]?.model}, ${options.threads} threads; multiply-adds alone ${peak === null ? 'not measured' : `${peak.toFixed(0)} GFLOP/s`}. ` +
+  `${await machine(Number(options.threads))}; multiply-adds alone ${peak === null ? 'not measured' : `${peak.toFixed(0)} GFLOP/s`}. ` +
     'Whole training steps on synthetic inputs, float32 unless a name says bf16, the two programs in turn; the ratio is ' +
     'the median over pairs.',
   '',
   markdown(rows),
   '',
 ].join('\n')
-process.stdout.write(page)
-if (options.write) {
-  const which = options.cases === undefined ? '' : `-${chosen.map(({ name }) => name).join('-')}`
-  const file = join(root, `bench/${new Date().toISOString().slice(0, 10)}-pytorch${which}.md`)
-  writeFileSync(file, page)
-  console.error(`written to ${file}`)
-}
-
-function pick(names: readonly string[]): readonly Case[] {
-  const known = cases.map(({ name }) => name)
-  const unknown = names.filter((name) => !known.includes(name))
-  if (unknown.length > 0) refuse(`no case is called ${unknown.join(', ')}; there are ${known.join(', ')}`)
-  return cases.filter(({ name }) => names.includes(name))
-}
+publish(page, 'pytorch', options.cases, options.write)
 
 function runOurs({ ours }: Case): Pair['ours'] {
-  const args = ['dist/cli/main.js', 'bench', `bench/models.dino#${ours}`, '--json', '--steps', options.steps]
-  return lastLine('node', [...args, '--threads', options.threads]) as Pair['ours']
+  return benchStep(`bench/models.dino#${ours}`, ['--steps', options.steps, '--threads', options.threads])
 }
 
 function runPeer({ ours, peer }: Case): Pair['peer'] {
@@ -91,16 +77,6 @@ function runPeer({ ours, peer }: Case): Pair['peer'] {
     writeFileSync(file, run('node', ['dist/cli/main.js', 'resolve', `bench/models.dino#${ours}`, '--json']))
   const args = ['bench/peer/main.py', file, '--steps', options.steps, '--threads', options.threads]
   return lastLine(python, [...args, ...peer]) as Pair['peer']
-}
-
-function lastLine(command: string, args: readonly string[]): unknown {
-  return JSON.parse(run(command, args).trim().split('\n').at(-1) ?? '')
-}
-
-function run(command: string, args: readonly string[]): string {
-  const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 })
-  if (done.status !== 0) refuse(`${[command, ...args].join(' ')} failed:\n${done.stderr}`)
-  return done.stdout
 }
 
 /** Of all threads; null where there is no compiler to build the measurement with. */
@@ -118,9 +94,4 @@ function setUp(): void {
     const done = spawnSync(command as string, args, { cwd: root, stdio: 'inherit' })
     if (done.status !== 0) refuse(`${[command, ...args].join(' ')} failed`)
   }
-}
-
-function refuse(why: string): never {
-  console.error(why)
-  process.exit(2)
 }
