@@ -42,7 +42,7 @@ export function summarize(
     const over: number | null = piece.over === null ? null : pieceSteps(piece.over, spec, clock)
     const left: number | null = at === null || length === null ? null : length - at
     const isCut: boolean = over !== null && left !== null && over > left
-    if (isCut && summary !== null && left! <= 0) break
+    if (summary !== null && left !== null && left <= 0) break
     const to = isCut ? valueAt(piece.kind, from, written, over!, left!) : written
     summary ??= { first: from, peak: from, peakAt: 0, last: to }
     if (from > summary.peak) summary = { ...summary, peak: from, peakAt: at }

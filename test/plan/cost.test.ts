@@ -102,4 +102,20 @@ describe('modelFlops', () => {
       expect(count('student.backbone.')).toBe(a.parameters[0])
       expect(count('student.') - count('student.backbone.')).toBe(a.parameters[1])
     })
+
+  it('counts no backward of what a phase freezes', () => {
+    const experiment = tinyExperiment()
+    const phase = experiment.schedule.phases[0]!
+    const of = (freeze: readonly string[]) =>
+      modelFlops(lowerTrainStep(experiment, { ...phase, freeze }, 3), { masked_rows: 5 })
+    const [all, backbone, head] = [of([]), of(['backbone']), of(['head.dino'])]
+    // The patch embedding, which has no input gradient, is the small difference to a third.
+    expect(all.student / backbone.student).toBeGreaterThan(2.8)
+    expect(all.student / backbone.student).toBeLessThan(3)
+    expect(backbone.teacher).toBe(all.teacher)
+    // Heads of both networks: a frozen one still hands its gradient on; above a frozen backbone none does.
+    expect(head.heads).toBeLessThan(all.heads)
+    expect(backbone.heads).toBeLessThan(all.heads)
+    expect(head.student).toBe(all.student)
+  })
 })

@@ -43,4 +43,16 @@ describe('summaries of schedules', () => {
       peakAt: null,
     })
   })
+
+  it('end with their phase', () => {
+    const piece = (over: number) => ({ value: over, unit: 'step' }) as const
+    const linear = { kind: 'linear', from: 0.04, to: 0.07, over: piece(8) } as const
+    const cut = summarize({ schedule: { pieces: [linear] }, compress: null }, clock, 4)
+    // As the run has it: 0.0400, 0.0443, 0.0486, 0.0529.
+    expect(cut).toMatchObject({ first: 0.04, peakAt: 4 })
+    expect(cut.last).toBeCloseTo(0.04 + (3 * 0.03) / 7, 12)
+    expect(cut.peak).toBe(cut.last)
+    const late = { kind: 'constant', value: 9, over: null } as const
+    expect(summarize({ schedule: { pieces: [linear, late] }, compress: null }, clock, 4).last).toBe(cut.last)
+  })
 })
