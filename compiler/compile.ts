@@ -8,7 +8,7 @@ import { describeStep, imageChannels, type StepShape } from './lower/step.js'
 import { lowerTrainStep } from './lower/train-step.js'
 import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
 import { optimize, type PassEffect, type PassOptions } from './passes/pipeline.js'
-import type { MemoryLimit } from './passes/recompute.js'
+import { type MemoryLimit, roomy } from './passes/recompute.js'
 import { sharding } from './passes/shard.js'
 import { buildPlan, type PlannedWork, type PlanTarget } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
@@ -260,6 +260,8 @@ function memoryLimit(
   let byDividing: number | null = null
   const leastBytes = (module: Module) => {
     const whole = measureMemory(module)
+    // Parts and what is gathered of them are less than all on every rank.
+    if (byDividing === null && whole <= roomy * budgetBytes) return whole
     byDividing ??= divide ? measureMemory(divide(module)) - whole : 0
     return whole + byDividing
   }

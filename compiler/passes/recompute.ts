@@ -58,7 +58,7 @@ function recomputeToFit(module: Module, limit: MemoryLimit): Module {
   // First by what is alive at once, from where the bytes saved add up; then by what a plan makes of it.
   const toFit = (goal: number): number => {
     let guess = 0
-    for (let over = base - goal; over > 0 && guess < all; guess++) over -= offers[guess]!.bytes
+    for (let over = base - goal; over > 0 && guess < all; guess++) over -= atThePeak * offers[guess]!.bytes
     const least = fewest(0, guess, all, (count) => leastBytes(taking(count)) <= goal)
     return fewest(least, least, all, (count) => peakBytes(taking(count)) <= goal)
   }
@@ -68,8 +68,11 @@ function recomputeToFit(module: Module, limit: MemoryLimit): Module {
   return taking(lowest <= budgetBytes ? all : toFit(lowest))
 }
 
+/** Of the bytes that offers save, what counts where most are alive at once: a start for the search, no more. */
+const atThePeak = 0.95
+
 /** Offsets add a few percent to what is alive at once: below this share of a budget nothing need be placed to tell. */
-const roomy = 0.9
+export const roomy = 0.9
 
 /** The smallest count in low .. high that does, `high` where none before it; looked for around a guess. */
 function fewest(low: number, guess: number, high: number, does: (count: number) => boolean): number {
