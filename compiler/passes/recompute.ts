@@ -55,12 +55,11 @@ function recomputeToFit(module: Module, limit: MemoryLimit): Module {
       return given.length === 0 ? func : repeatUnkept(forward, keptWithout(forward, given))
     })
   }
-  // First by what is alive at once, from where the bytes saved add up; then by what a plan makes of it.
   const toFit = (goal: number): number => {
+    // Looked for from where the bytes saved add up.
     let guess = 0
     for (let over = base - goal; over > 0 && guess < all; guess++) over -= atThePeak * offers[guess]!.bytes
-    const least = fewest(0, guess, all, (count) => leastBytes(taking(count)) <= goal)
-    return fewest(least, least, all, (count) => peakBytes(taking(count)) <= goal)
+    return fewest(0, guess, all, (count) => peakBytes(taking(count)) <= goal)
   }
   const count = toFit(budgetBytes)
   if (count < all) return taking(count)
