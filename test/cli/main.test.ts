@@ -54,6 +54,21 @@ describe('usage', () => {
     expect(dinoc(['help', 'check']).stdout).toContain('--deny-warnings')
   })
 
+  test('a report takes a file as well as a directory', () => {
+    file('reported.dino', good)
+    for (const [args, said] of [
+      [['reported.dino'], '`runs/small` holds no runs'],
+      [['reported.dino#large'], 'reported.dino has no `large`'],
+      [['gone.dino'], 'gone.dino'],
+      [['runs/nothing'], '`runs/nothing` holds no runs'],
+      [['runs/nothing', '--set', 'schedule.batch=8 img'], '--set and --param are of a file'],
+    ] as const) {
+      const { status, stdout, stderr } = dinoc(['report', ...args])
+      expect([status, stdout]).toEqual([2, ''])
+      expect(stderr).toContain(said)
+    }
+  })
+
   test('without a command there is nothing to do', () => {
     const { status, stdout, stderr } = dinoc([])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
