@@ -11,7 +11,7 @@ import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
 import { reportDiagnostics } from './print.js'
 import { changesOf } from './report/changes.js'
-import { collectRuns } from './report/collect.js'
+import { collectRuns, runDirectories } from './report/collect.js'
 import { reportModel } from './report/model.js'
 import { resolveEntry } from './resolve-file.js'
 import { UsageError } from './usage-error.js'
@@ -31,8 +31,9 @@ export function define(command: Command): void {
     .action(async (given: readonly string[], options: Options) => {
       const format = formatOption(options)
       for (const { directory, order } of experimentsOf(given, options)) {
+        // First: what is damaged beyond a report may be all there is.
+        reportDiagnostics(await damageIn(experimentOf(directory)), format)
         const path = await writeReport(directory, order)
-        reportDiagnostics(await damageIn(dirname(path)), format)
         const line =
           format === 'json' ? JSON.stringify({ formatVersion: 1, report: path }) : `report   ${path}`
         process.stdout.write(`${line}\n`)
@@ -91,8 +92,8 @@ export async function writeReport(given: string, order: readonly string[] = []):
 }
 
 async function damageIn(directory: string): Promise<Diagnostic[]> {
-  const runs = await collectRuns(directory)
-  return (await Promise.all(runs.map((run) => damagedFiles(filesIn(run.directory))))).flat()
+  const runs = await runDirectories(directory)
+  return (await Promise.all(runs.map((run) => damagedFiles(filesIn(run))))).flat()
 }
 
 /** `runs/quickstart/full/seed-0` belongs to `runs/quickstart`. */

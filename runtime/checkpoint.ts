@@ -125,6 +125,16 @@ export async function newestCheckpoint(
   return { checkpoint: null, diagnostics }
 }
 
+/** Whose checkpoints these are, by the newest manifest that can be read; null where none can. */
+export async function identityOfCheckpoints(directory: string): Promise<string | null> {
+  for (const name of await checkpointNames(directory)) {
+    const manifest = (await readJson(join(directory, name, manifestFile))) as Manifest | null
+    if (manifest?.format === 'dinoc-checkpoint' && typeof manifest.identity === 'string')
+      return manifest.identity
+  }
+  return null
+}
+
 /** Puts every tensor of a checkpoint into the state. */
 export async function restoreCheckpoint(checkpoint: Checkpoint, state: State, shapes: Shapes): Promise<void> {
   const file = openSafetensors(join(checkpoint.directory, stateFile))
