@@ -178,6 +178,7 @@ test('one variant fails, the other goes on: exit status 4', async () => {
   const ended = await place.dinoc(['run', 'wild.dino', '--runs', 'wild'])
   expect(ended.code).toBe(4)
   expect(ended.err).toContain('error[DINO1036]: non-finite')
+  expect(ended.out).toMatch(/^ {2}no_koleo {3}failed {3}seed 0 {3}DINO1036$/m)
   expect(place.metrics('full', 0, 'wild')).toEqual(calm())
 })
 
