@@ -93,9 +93,12 @@ export async function writeCheckpoint(
     await fs.rm(replaced, { recursive: true, force: true })
   } catch (error) {
     await fs.rm(temporary, { recursive: true, force: true }).catch(() => {})
-    throw writeFault(error, target, [
-      'earlier checkpoints are whole: the same command resumes from the newest',
-    ])
+    const earlier = (await checkpointNames(directory)).length > 0
+    throw writeFault(
+      error,
+      target,
+      earlier ? ['earlier checkpoints are whole: the same command resumes from the newest'] : [],
+    )
   }
   const older = (await checkpointNames(directory)).filter((other) => other !== name)
   for (const other of older.slice(Math.max(0, keep - 1)))

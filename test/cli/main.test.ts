@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -67,6 +68,15 @@ describe('usage', () => {
       expect([status, stdout]).toEqual([2, ''])
       expect(stderr).toContain(said)
     }
+  })
+
+  test('a folder in the place of a file is called one', () => {
+    mkdirSync(join(folder, 'imgs'))
+    const { status, stderr } = dinoc(['plan', 'imgs'])
+    expect(status).toBe(2)
+    expect(stderr).toContain('error[DINO0220]: cannot read imgs: it is a folder')
+    expect(stderr).toContain('dinoc init --images imgs')
+    expect(dinoc(['plan', 'gone.dino']).stderr).toContain('cannot read gone.dino: there is no such file')
   })
 
   test('without a command there is nothing to do', () => {
