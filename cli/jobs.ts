@@ -38,13 +38,23 @@ export function pickVariants(
   const { diagnostics, experiments } = resolve(entry, nodeHost(), { ...options, env: process.env })
   const found = need === 'run' ? diagnostics.map(needed) : diagnostics
   if (hasErrors(found)) throw new DiagnosticError(found)
+  const [alias] = aliasesNamed(entry, experiments)
   const only = picks.only && chosenVariants(experiments, picks.only)
+  if (alias !== undefined)
+    return { ...pickVariants(alias, options, { ...picks, only: null }, need), diagnostics: found }
   const picked = experiments.flatMap((family) =>
     family.variants
       .filter((variant) => only?.has(variant) ?? variant.aliasOf === null)
       .map((variant): PickedVariant => ({ family, variant, seeds: seedsOf(variant, picks.seeds) })),
   )
   return { picked, diagnostics: found }
+}
+
+/** `FILE#experiment.alias` -> `FILE#experiment.variant`, the one that is run in its place. */
+function aliasesNamed(entry: string, experiments: readonly ResolvedFamily[]): string[] {
+  return experiments.flatMap(({ name, variants: [first] }) =>
+    first?.aliasOf == null ? [] : [`${entry.slice(0, entry.lastIndexOf('#'))}#${name}.${first.aliasOf}`],
+  )
 }
 
 /** What `names` choose; an alias stands for the variant that is run in its place. DINO1040 for a name of none. */

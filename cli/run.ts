@@ -29,6 +29,7 @@ import { tableOf } from './results.js'
 import { addDeviceOptions, countOption, type DeviceFlags, listOption, runCommand } from './run-options.js'
 import { shellLine } from './shell.js'
 import { stopOnSignals } from './stop.js'
+import { failedLines, failedVariants } from './terminal/failed-lines.js'
 import { imageReports } from './terminal/image-reports.js'
 import { resultLines } from './terminal/result-lines.js'
 import { openJsonView, openLiveView, openPlainView, type RunView } from './terminal/run-view.js'
@@ -201,14 +202,16 @@ async function conclude(
       family.variants.map((v) => v.resolved.variant),
       view,
     )
+    const failed = failedVariants(family.name, jobs, outcomes)
     if (json) {
       process.stdout.write(
-        `${JSON.stringify({ formatVersion: 1, type: 'result', experiment: family.name, table, report })}\n`,
+        `${JSON.stringify({ formatVersion: 1, type: 'result', experiment: family.name, table, failed, report })}\n`,
       )
       continue
     }
     const head = families.length > 1 ? [family.name] : []
     const lines = [...head, ...(table === null ? [] : resultLines(table, columnsOf(process.stdout)))]
+    lines.push(...failedLines(failed))
     if (report !== null) lines.push(`report   ${report}`)
     process.stdout.write(`${lines.join('\n')}\n`)
   }

@@ -78,10 +78,15 @@ type Found = Pick<RunStatusLine, 'state' | 'step' | 'steps' | 'resumesFrom' | 'f
 
 async function stateOf(files: RunFiles, identity: string, owned: boolean): Promise<Found> {
   const record = await readRecord(files)
-  if (record === null) return { state: 'waiting', step: 0, steps: null, resumesFrom: null, failure: null }
+  const [newest] = await checkpointNames(files.checkpoints)
+  if (record === null) {
+    // Checkpoints without a record: it is damaged, and `run` goes on from them.
+    const [step, resumesFrom] = newest === undefined ? [0, null] : [lastStep(files), Number(newest.slice(5))]
+    const state = newest === undefined ? 'waiting' : owned ? 'running' : 'interrupted'
+    return { state, step, steps: null, resumesFrom, failure: null }
+  }
   const { steps, failure } = record
   const state = stateNow(record, identity, owned)
-  const [newest] = await checkpointNames(files.checkpoints)
   const resumesFrom = newest === undefined || state === 'finished' ? null : Number(newest.slice(5))
   const step =
     state === 'running' || state === 'interrupted' ? Math.max(record.step, lastStep(files)) : record.step

@@ -93,9 +93,12 @@ export async function writeCheckpoint(
     await fs.rm(replaced, { recursive: true, force: true })
   } catch (error) {
     await fs.rm(temporary, { recursive: true, force: true }).catch(() => {})
-    throw writeFault(error, target, [
-      'earlier checkpoints are whole: the same command resumes from the newest',
-    ])
+    const earlier = (await checkpointNames(directory)).length > 0
+    throw writeFault(
+      error,
+      target,
+      earlier ? ['earlier checkpoints are whole: the same command resumes from the newest'] : [],
+    )
   }
   const older = (await checkpointNames(directory)).filter((other) => other !== name)
   for (const other of older.slice(Math.max(0, keep - 1)))
@@ -123,6 +126,16 @@ export async function newestCheckpoint(
     await fs.rename(path, join(directory, `damaged-${name}-${Date.now()}`))
   }
   return { checkpoint: null, diagnostics }
+}
+
+/** Whose checkpoints these are, by the newest manifest that can be read; null where none can. */
+export async function identityOfCheckpoints(directory: string): Promise<string | null> {
+  for (const name of await checkpointNames(directory)) {
+    const manifest = (await readJson(join(directory, name, manifestFile))) as Manifest | null
+    if (manifest?.format === 'dinoc-checkpoint' && typeof manifest.identity === 'string')
+      return manifest.identity
+  }
+  return null
 }
 
 /** Puts every tensor of a checkpoint into the state. */

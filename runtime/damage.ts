@@ -3,11 +3,19 @@ import { diagnose } from '../diagnostics/catalogue.js'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { readEvalFile } from './eval/eval-file.js'
 import { splitLog } from './metrics-log.js'
-import type { RunFiles } from './run-directory.js'
+import { identityIn, type RunFiles, recordFault } from './run-directory.js'
 
 /** DINO1053 for each file of results that is there and does not hold what a run writes, and what becomes of it. */
 export async function damagedFiles(files: RunFiles): Promise<Diagnostic[]> {
   const found: Diagnostic[] = []
+  const fault = await recordFault(files)
+  if (fault !== null)
+    found.push(
+      diagnose('DINO1053', null, {
+        path: files.record,
+        what: `${fault}; \`run\` ${(await identityIn(files)) === null ? 'begins it anew' : 'goes on from the newest checkpoint'}`,
+      }),
+    )
   for (const path of [files.metrics, files.health]) {
     const { bad } = splitLog(await textOf(path))
     if (bad === 0) continue

@@ -38,25 +38,6 @@ export function stepMeasures(metrics: Metrics): Record<string, number> {
   return measures
 }
 
-/** The first term that is not finite, losses before gradients, the total last; null where all are. */
-export function nonFinite(metrics: Metrics): { readonly term: string; readonly value: number } | null {
-  const order = (name: string): number => (name === 'loss.total' ? 2 : name.startsWith('loss.') ? 0 : 1)
-  const names = Object.keys(metrics)
-    .filter((name) => /^(loss|grad_norm)\./.test(name))
-    .sort((a, b) => order(a) - order(b))
-  for (const name of names) {
-    const value = metrics[name]![0]!
-    if (!Number.isFinite(value)) return { term: termText(name), value }
-  }
-  const finite = metrics.finite?.[0]
-  return finite === 0 ? { term: 'gradient', value: Number.NaN } : null
-}
-
-function termText(metric: string): string {
-  const [kind, name] = metric.split('.')
-  return kind === 'loss' ? `loss \`${name}\`` : `gradient of \`${name}\``
-}
-
 export function lineScalars(line: TrainingLine): Record<string, number> {
   const scalars: Record<string, number> = {}
   for (const [term, value] of Object.entries(line.loss)) scalars[`loss/${term}`] = value

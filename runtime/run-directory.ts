@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import type { RunSpec } from '../compiler/plan/run-spec.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import { checkpointNames, identityOfCheckpoints } from './checkpoint.js'
 import { readJson, replaceFile, replaceJson, syncDirectory } from './durable.js'
 
 /**
@@ -117,6 +118,22 @@ export async function readRecord(files: RunFiles): Promise<RunRecord | null> {
   return record !== null && record.formatVersion === 1 && typeof record.identity === 'string' ? record : null
 }
 
+/** Whose run a directory holds; the checkpoints know where its record is lost. */
+export async function identityIn(files: RunFiles): Promise<string | null> {
+  return (await readRecord(files))?.identity ?? (await identityOfCheckpoints(files.checkpoints))
+}
+
+/** What is wrong with the record of a run that is there; null where nothing is, or where no run is. */
+export async function recordFault(files: RunFiles): Promise<string | null> {
+  if ((await readRecord(files)) !== null) return null
+  const exists = await fs.access(files.record).then(
+    () => true,
+    () => false,
+  )
+  if (exists) return 'it holds no record of a run'
+  return (await checkpointNames(files.checkpoints)).length > 0 ? 'it is missing' : null
+}
+
 export async function writeRecord(files: RunFiles, record: RunRecord): Promise<void> {
   await replaceJson(files.record, record)
 }
@@ -134,12 +151,18 @@ export async function claimDirectory(
   const files = runFiles(runsRoot, spec)
   const earlier = join(experimentDirectory(runsRoot, spec.experiment), '.earlier')
   const diagnostics: Diagnostic[] = []
-  let record = await readRecord(files)
+  const stands = await identityIn(files)
   // What ended before its first record, killed or refused, left a half-written one or the log of why.
   const found = await fs.readdir(files.directory).catch(() => [])
   const inhabited = found.some((name) => !name.endsWith('.tmp') && name !== 'log.jsonl')
-  if (inhabited && record?.identity !== identity) {
-    const other = record?.identity ?? 'unknown'
+  if (inhabited && stands !== identity) {
+    const other = stands ?? 'unknown'
+    const fault = await recordFault(files)
+    if (fault !== null) {
+      const whose =
+        stands === null ? 'no checkpoint says whose run it was' : `its checkpoints are those of ${stands}`
+      diagnostics.push(diagnose('DINO1053', null, { path: files.record, what: `${fault}, and ${whose}` }))
+    }
     const moved = await freeName(join(earlier, other))
     await fs.mkdir(earlier, { recursive: true })
     await fs.rename(files.directory, moved)
@@ -149,21 +172,19 @@ export async function claimDirectory(
       replacedBy: identity,
     })
     diagnostics.push(diagnose('DINO1031', null, { directory: files.directory, identity: other, moved }))
-    record = null
   }
-  if (record === null) {
+  if (stands !== identity) {
     const back = join(earlier, identity)
-    if ((await readRecord(filesIn(back)))?.identity === identity) {
+    if ((await identityIn(filesIn(back))) === identity) {
       await fs.mkdir(dirname(files.directory), { recursive: true })
       await fs.rm(files.directory, { recursive: true, force: true })
       await fs.rename(back, files.directory)
       await fs.rm(join(files.directory, 'moved.json'), { force: true })
       diagnostics.push(diagnose('DINO1052', null, { identity, directory: files.directory }))
-      record = await readRecord(files)
     }
   }
   await fs.mkdir(files.directory, { recursive: true })
-  return { record, diagnostics }
+  return { record: await readRecord(files), diagnostics }
 }
 
 async function freeName(path: string): Promise<string> {

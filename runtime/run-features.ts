@@ -5,7 +5,7 @@ import { newestCheckpoint, restoreCheckpoint } from './checkpoint.js'
 import { extractFeatures } from './eval/features.js'
 import { initialState } from './initialize.js'
 import type { Job, Settings } from './job.js'
-import { readRecord, runFiles, runIdentity } from './run-directory.js'
+import { identityIn, runFiles, runIdentity } from './run-directory.js'
 import type { StoredTensor } from './safetensors.js'
 import { shapesOf } from './session.js'
 
@@ -52,9 +52,9 @@ export async function runFeatures(job: Job, order: FeatureOrder, settings: Setti
       if (order.untrained) {
         for (const [name, values] of initialState(spec.state, spec.seed)) await state.write(name, values)
       } else {
-        const record = await readRecord(files)
-        if (record === null) throw fail('is not trained yet')
-        if (record.identity !== identity) throw fail(`was trained with other settings (${record.identity})`)
+        const stands = await identityIn(files)
+        if (stands === null) throw fail('is not trained yet')
+        if (stands !== identity) throw fail(`was trained with other settings (${stands})`)
         const { checkpoint, diagnostics } = await newestCheckpoint(files.checkpoints, shapes)
         for (const diagnostic of diagnostics) settings.emit({ type: 'diagnostic', diagnostic })
         if (checkpoint === null) throw fail('has no checkpoint yet')

@@ -15,6 +15,7 @@ import { isEvaluation, mergeEvaluations, openLog, readLog } from './metrics-log.
 import { train } from './run.js'
 import {
   claimDirectory,
+  identityIn,
   noteInLog,
   type RunFiles,
   type RunRecord,
@@ -101,12 +102,12 @@ async function expectRun(
   { runsRoot, command }: Settings,
   spec: RunSpec,
   identity: string,
-): Promise<{ record: RunRecord; diagnostics: Diagnostic[] }> {
-  const record = await readRecord(runFiles(runsRoot, spec))
-  if (record?.identity === identity) return { record, diagnostics: [] }
+): Promise<{ record: RunRecord | null; diagnostics: Diagnostic[] }> {
+  const files = runFiles(runsRoot, spec)
+  const stands = await identityIn(files)
+  if (stands === identity) return { record: await readRecord(files), diagnostics: [] }
   const run = `${spec.experiment}.${spec.variant} seed ${spec.seed}`
-  const state =
-    record === null ? 'is not trained yet' : `was trained with other settings (${record.identity})`
+  const state = stands === null ? 'is not trained yet' : `was trained with other settings (${stands})`
   throw new DiagnosticError([diagnose('DINO1045', null, { run, state }, { help: [`${command} trains it`] })])
 }
 

@@ -1,5 +1,4 @@
 import type { Monitor, RunSpec } from '../compiler/plan/run-spec.js'
-import { diagnose } from '../diagnostics/catalogue.js'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { type Checkpoint, type Shapes, writeCheckpoint } from './checkpoint.js'
 import type { Device, State } from './devices/device.js'
@@ -15,9 +14,10 @@ import {
 import { exhibit, type GalleryFile, readGallery } from './eval/gallery.js'
 import type { EvaluationLine, LineTime } from './events.js'
 import type { Job, RunData, Settings } from './job.js'
-import { evaluationScalars, lineScalars, nonFinite, stepMeasures, trainingLine } from './lines.js'
+import { evaluationScalars, lineScalars, stepMeasures, trainingLine } from './lines.js'
 import type { EvaluationHealth, Log } from './metrics-log.js'
 import { evaluationMeasures, type MonitorCounts, watch } from './monitors.js'
+import { nonFinite } from './non-finite.js'
 import type { StepResult, Training } from './run.js'
 import { type RunFiles, type RunRecord, writeRecord } from './run-directory.js'
 import { type Clock, toSteps } from './schedule.js'
@@ -101,14 +101,9 @@ async function resetMoments({ job, state }: Session): Promise<void> {
 /** A step's line, its monitors; the number of updates that the state has, where the run must end. */
 async function report(session: Session, result: StepResult): Promise<number | null> {
   const { settings, logs } = session
-  const bad = nonFinite(result.metrics)
+  const bad = nonFinite(result.metrics, result.step, session.job.spec.provenance)
   if (bad !== null) {
-    session.failure = diagnose(
-      'DINO1036',
-      null,
-      { term: bad.term, step: result.step, value: String(bad.value), kept: result.step },
-      { help: ['lower schedule lr, lengthen its warmup, or raise optimizer eps; then run again'] },
-    )
+    session.failure = bad
     return result.step
   }
   const rss = process.memoryUsage.rss()

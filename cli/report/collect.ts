@@ -32,11 +32,10 @@ export interface CollectedRun {
 /** All runs below `runs/<experiment>/`: `full` first, the others by `order`, then by name; seeds rising. */
 export async function collectRuns(directory: string, order: readonly string[] = []): Promise<CollectedRun[]> {
   const runs: CollectedRun[] = []
-  for (const variant of await subdirectories(directory))
-    for (const seed of await subdirectories(join(directory, variant))) {
-      const found = seed.startsWith('seed-') ? await collectRun(join(directory, variant, seed)) : null
-      if (found !== null) runs.push(found)
-    }
+  for (const run of await runDirectories(directory)) {
+    const found = await collectRun(run)
+    if (found !== null) runs.push(found)
+  }
   const rank = (name: string) =>
     name === 'full' ? -1 : order.includes(name) ? order.indexOf(name) : order.length
   return runs.sort(
@@ -44,6 +43,15 @@ export async function collectRuns(directory: string, order: readonly string[] = 
       rank(a.variant) - rank(b.variant) ||
       (a.variant === b.variant ? a.seed - b.seed : a.variant < b.variant ? -1 : 1),
   )
+}
+
+/** `runs/quickstart/full/seed-0`, ...: whatever is left in them. */
+export async function runDirectories(experiment: string): Promise<string[]> {
+  const found: string[] = []
+  for (const variant of await subdirectories(experiment))
+    for (const seed of await subdirectories(join(experiment, variant)))
+      if (seed.startsWith('seed-')) found.push(join(experiment, variant, seed))
+  return found
 }
 
 async function subdirectories(directory: string): Promise<string[]> {

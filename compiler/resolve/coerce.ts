@@ -223,6 +223,9 @@ function coerceRange(value: Dyn, type: FieldType & { kind: 'range' }, scope: Fie
 }
 
 function coerceList(value: Dyn, type: FieldType & { kind: 'list' }, scope: FieldScope): unknown | Poison {
+  // A single value stands for a list of one; what is neither is told of as what it is not.
+  if ((value.kind === 'range' || value.kind === 'text') && type.of.kind === 'quantity')
+    return wrongType(value, type, scope)
   const written = value.kind === 'list' ? value.items : [value]
   const items = written.map((item) => coerce(item, type.of, scope))
   if (items.length < type.least || items.length > type.most) {

@@ -201,7 +201,18 @@ export function loadProgram(file: string, host: SourceHost, report: Report): Pro
 
   const text = readModule(file, host)
   if (text === null) {
-    report.give('DINO0220', null, { path: file })
+    const reason = host.why?.(file) ?? null
+    report.give(
+      'DINO0220',
+      null,
+      { path: file, reason },
+      {
+        help:
+          reason === 'it is a folder'
+            ? [`dinoc init --images ${file} writes an experiment for a folder of images`]
+            : [],
+      },
+    )
     return null
   }
   if (isTooLarge(file, text, null)) return null

@@ -250,24 +250,48 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
     return found
   }
 
+  /** DINO0216. A grid point that `where` leaves out is not there: neither named nor listed. */
+  const noVariant = (
+    definition: ExperimentDefinition,
+    only: string,
+    plans: readonly VariantPlan[],
+    outcomeOf: (plan: VariantPlan) => Outcome,
+  ): void => {
+    const there = report.quietly(() => plans.filter((p) => p.block?.where == null || !outcomeOf(p).filtered))
+    const names = there.map((p) => p.name)
+    report.give(
+      'DINO0216',
+      null,
+      { name: `${definition.name}.${only}`, file },
+      {
+        notes: [`variants of \`${definition.name}\`: ${listed(names)}`],
+        help: didYouMean(only, names),
+      },
+    )
+  }
+
+  /** The first of the variants before `plan` that resolves to the same form, though only `plan` was asked for. */
+  const earlierAlike = (
+    form: string,
+    plan: VariantPlan,
+    plans: readonly VariantPlan[],
+    outcomeOf: (plan: VariantPlan) => Outcome,
+  ): string | undefined =>
+    report.quietly(() =>
+      plans.slice(0, plans.indexOf(plan)).find((earlier) => {
+        const { resolved } = outcomeOf(earlier)
+        return resolved !== null && wholeForm(resolved) === form
+      }),
+    )?.name
+
   const family = (definition: ExperimentDefinition, only: string | null): ResolvedFamily | null => {
     const tree = trees.withSettings(trees.treeOf(definition), settings)
     const plans = trees.plansOf(tree, definition.name)
     const chosen = only === null ? plans : plans.filter((p) => p.name === only)
-    if (only !== null && chosen.length === 0) {
-      if (!tree.mayHaveLost(only.split('[')[0]!))
-        report.give(
-          'DINO0216',
-          null,
-          { name: `${definition.name}.${only}`, file },
-          {
-            notes: [`variants of \`${definition.name}\`: ${listed(plans.map((p) => p.name))}`],
-            help: didYouMean(
-              only,
-              plans.map((p) => p.name),
-            ),
-          },
-        )
+    const outcomeOf = (plan: VariantPlan): Outcome =>
+      built(definition, tree, plan, `${definition.module.file}#${definition.name}.${plan.name} with settings`)
+    if (only !== null && chosen.every((plan) => outcomeOf(plan).filtered === true)) {
+      if (!tree.mayHaveLost(only.split('[')[0]!)) noVariant(definition, only, plans, outcomeOf)
       return null
     }
     const variants: ResolvedVariant[] = []
@@ -276,15 +300,14 @@ export function resolve(entry: string, host: SourceHost, options: ResolveOptions
     /** Grids with a point that does not fulfil their condition, and those with one that does or may. */
     const [left, taken] = [new Set<Block>(), new Set<Block>()]
     for (const plan of chosen) {
-      const id = `${definition.module.file}#${definition.name}.${plan.name} with settings`
-      const { resolved, filtered } = built(definition, tree, plan, id)
+      const { resolved, filtered } = outcomeOf(plan)
       if (plan.block?.where) {
         if (filtered === true) left.add(plan.block)
         else taken.add(plan.block)
       }
       if (resolved === null) continue
       const form = wholeForm(resolved)
-      const same = forms.get(form)
+      const same = forms.get(form) ?? (only === null ? undefined : earlierAlike(form, plan, plans, outcomeOf))
       if (same === undefined) forms.set(form, plan.name)
       else aliases.set(plan.block, [...(aliases.get(plan.block) ?? []), { variant: plan.name, same }])
       variants.push({ resolved, aliasOf: same ?? null })

@@ -98,7 +98,9 @@ export const names = {
     'path into what is not there',
     ({ path }) => `this experiment has no \`${path}\``,
   ),
-  DINO0220: entry<{ path: string }>('error', 'file not found', ({ path }) => `cannot read ${path}`),
+  DINO0220: entry<{ path: string; reason: string | null }>('error', 'file not found', ({ path, reason }) =>
+    reason === null ? `cannot read ${path}` : `cannot read ${path}: ${reason}`,
+  ),
   DINO0221: entry<{ name: string }>(
     'error',
     'no param of that name',

@@ -77,7 +77,7 @@ export const runtime = {
     'note',
     'some images have no label',
     (a) =>
-      `\`${a.reference}\`: ${a.without} of ${a.of} images have no label: they train, but stay out of labelled evaluations`,
+      `\`${a.reference}\`: ${a.without} of ${a.of} images have no label and stay out of labelled evaluations`,
   ),
   DINO1016: entry<{ unit: string }>(
     'error',

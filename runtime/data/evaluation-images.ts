@@ -76,8 +76,8 @@ export async function openEvaluationImages(
   const images = all.filter((image) => !unreadable.reasons.has(image))
   const bad = [...all].filter((image) => unreadable.reasons.has(image))
   for (const image of bad) {
-    if (unreadable.named.has(image)) continue
-    unreadable.named.add(image)
+    if (unreadable.leftOut.has(image)) continue
+    unreadable.leftOut.add(image)
     const reason = unreadable.reasons.get(image)!
     context.log(diagnose('DINO1022', null, { path: imagePath(dataset, image), reason }))
   }

@@ -130,9 +130,8 @@ export function openLoader(options: LoaderOptions): Loader {
   /** In order of steps, whichever thread met an image first. */
   function account({ met, replaced }: Rendered) {
     for (const image of [...met].sort((a, b) => a - b)) {
+      if (unreadable.replaced.has(image)) continue
       unreadable.replaced.add(image)
-      if (unreadable.named.has(image)) continue
-      unreadable.named.add(image)
       const path = imagePath(dataset, image)
       options.log(diagnose('DINO1017', null, { path, reason: unreadable.reasons.get(image)! }))
     }

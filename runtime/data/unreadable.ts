@@ -8,15 +8,15 @@ import { type Dataset, imageName, locate } from './dataset.js'
 export interface UnreadableImages {
   /** By the number of the image; also of those that only an evaluation has looked at. */
   readonly reasons: Map<number, string>
-  /** Named in the log already. */
-  readonly named: Set<number>
-  /** Met by training, which took others in their place. */
+  /** Left out of an evaluation, and named as such. */
+  readonly leftOut: Set<number>
+  /** Met by training, which took others in their place and named them, whether an evaluation had met them or not. */
   readonly replaced: Set<number>
 }
 
 export const noneUnreadable = (): UnreadableImages => ({
   reasons: new Map(),
-  named: new Set(),
+  leftOut: new Set(),
   replaced: new Set(),
 })
 

@@ -49,3 +49,32 @@ test('anything else is told as it comes, and after what came before it', () => {
   const last = reports({ type: 'done', outcome: { ...outcome, status: 'failed', failure } }, '')
   expect(last.map((d) => d.code)).toEqual(['DINO1049', 'DINO1007'])
 })
+
+test('what an evaluation left out and training replaced is told both times, an image counted once', () => {
+  const reports = imageReports()
+  const replaced = (path: string): RunEvent => ({
+    type: 'diagnostic',
+    diagnostic: diagnose('DINO1017', null, { path, reason: 'cut short' }),
+  })
+  const told: string[] = []
+  for (let i = 0; i < 5; i++) for (const d of reports(unreadable(`${i}.jpg`), 'log')) told.push(d.code)
+  for (let i = 0; i < 5; i++) for (const d of reports(replaced(`${i}.jpg`), 'log')) told.push(d.code)
+  for (const d of reports(done, 'log')) told.push(d.message)
+  expect(told).toEqual([
+    ...['DINO1022', 'DINO1022', 'DINO1022', 'DINO1017', 'DINO1017', 'DINO1017'],
+    '2 more images cannot be read: 5 so far',
+  ])
+})
+
+test('labels that are missing are told once, whichever runs meet it', () => {
+  const reports = imageReports()
+  const note = (reference: string): RunEvent => ({
+    type: 'diagnostic',
+    diagnostic: diagnose('DINO1015', null, { reference, without: 2, of: 9 }),
+  })
+  const told = ['a.train', 'a.test', 'a.train', 'a.test'].flatMap((one) => reports(note(one), 'log'))
+  expect(told.map((d) => d.message)).toEqual([
+    '`a.train`: 2 of 9 images have no label and stay out of labelled evaluations',
+    '`a.test`: 2 of 9 images have no label and stay out of labelled evaluations',
+  ])
+})

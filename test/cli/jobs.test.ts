@@ -38,4 +38,11 @@ test('--only takes a variant by its name, with that of its experiment before it,
 test('an alias stands for the variant that is run in its place', () => {
   expect(picked(`${file}#base`, 'same')).toEqual(['base.full'])
   expect(picked(`${file}#base`, 'same', 'full')).toEqual(['base.full'])
+  const { picked: named } = pickVariants(
+    `${file}#base.same`,
+    { set: [], params: {} },
+    { only: null, seeds: null },
+    'shapes',
+  )
+  expect(named.map(({ variant }) => variant.resolved.variant)).toEqual(['full'])
 })

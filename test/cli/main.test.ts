@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -52,6 +53,30 @@ describe('usage', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toContain('check')
     expect(dinoc(['help', 'check']).stdout).toContain('--deny-warnings')
+  })
+
+  test('a report takes a file as well as a directory', () => {
+    file('reported.dino', good)
+    for (const [args, said] of [
+      [['reported.dino'], '`runs/small` holds no runs'],
+      [['reported.dino#large'], 'reported.dino has no `large`'],
+      [['gone.dino'], 'gone.dino'],
+      [['runs/nothing'], '`runs/nothing` holds no runs'],
+      [['runs/nothing', '--set', 'schedule.batch=8 img'], '--set and --param are of a file'],
+    ] as const) {
+      const { status, stdout, stderr } = dinoc(['report', ...args])
+      expect([status, stdout]).toEqual([2, ''])
+      expect(stderr).toContain(said)
+    }
+  })
+
+  test('a folder in the place of a file is called one', () => {
+    mkdirSync(join(folder, 'imgs'))
+    const { status, stderr } = dinoc(['plan', 'imgs'])
+    expect(status).toBe(2)
+    expect(stderr).toContain('error[DINO0220]: cannot read imgs: it is a folder')
+    expect(stderr).toContain('dinoc init --images imgs')
+    expect(dinoc(['plan', 'gone.dino']).stderr).toContain('cannot read gone.dino: there is no such file')
   })
 
   test('without a command there is nothing to do', () => {

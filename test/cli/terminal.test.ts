@@ -1,10 +1,12 @@
 import pc from 'picocolors'
 import { expect, test } from 'vitest'
+import { failedLines, failedVariants } from '../../cli/terminal/failed-lines.js'
 import { aligned, bytes, countdown, duration, rate } from '../../cli/terminal/figures.js'
 import { foldEvent, plainLine, progressLines, type Row, waitingRow } from '../../cli/terminal/progress.js'
 import { resultLines } from '../../cli/terminal/result-lines.js'
 import { openLiveView, secondsLeft } from '../../cli/terminal/run-view.js'
 import { cut, openScreen, visibleLength } from '../../cli/terminal/screen.js'
+import { diagnose } from '../../diagnostics/catalogue.js'
 import type { RunEvent, TrainingLine } from '../../runtime/events.js'
 import type { Job } from '../../runtime/job.js'
 
@@ -278,4 +280,25 @@ test('the result table', () => {
       "  95 % bootstrap over 545 images",
     ]
   `)
+})
+
+test('failed runs stand below the table, by variant', () => {
+  const jobs = [
+    ['full', 0],
+    ['hot', 0],
+    ['hot', 1],
+    ['cold', 1],
+  ].map(([variant, seed]) => ({ spec: { experiment: 'quick', variant, seed } }) as unknown as Job)
+  const ended = { step: 1, steps: 1, seconds: 1, imagesPerSecond: 1, peakRssBytes: 1 }
+  const fault = diagnose('DINO1013', null, { reason: 'gone' })
+  const failed = { ...ended, status: 'failed', failure: fault } as const
+  const found = failedVariants('quick', jobs, [
+    { ...ended, status: 'finished', failure: null },
+    ...[failed, failed, failed],
+  ])
+  expect(failedLines(found)).toEqual([
+    '  hot    failed   seeds 0, 1   DINO1013',
+    '  cold   failed   seed 1       DINO1013',
+  ])
+  expect(failedVariants('other', jobs, [])).toEqual([])
 })

@@ -248,6 +248,29 @@ describe('unreadable images', () => {
     await data.close()
   })
 
+  it('that an evaluation met first are named as replaced too', async () => {
+    const shared = mkdtempSync(join(tmpdir(), 'dinoc-shared-'))
+    await writePictures(
+      shared,
+      Array.from({ length: 19 }, (_, i) => `good-${i}.png`),
+    )
+    writeFileSync(join(shared, 'broken.png'), 'this is no image')
+    const spec = withFolder(shared)
+    const log: Diagnostic[] = []
+    const data = await openRunData({
+      ...{ spec, plan: () => smallPlan(), threads: 1, cacheDirectory: null },
+      log: (d) => log.push(d),
+    })
+    await data.images(spec.data.train!)
+    const loader = await data.open(spanOf(spec), 0)
+    for (let step = 0; step < 8; step++) await loader.next()
+    expect(log.map((d) => d.code)).toEqual(['DINO1022', 'DINO1017'])
+    expect(data.corruptImages()).toBe(1)
+    await loader.close()
+    await data.close()
+    rmSync(shared, { recursive: true })
+  })
+
   it('stop the run where all are', async () => {
     const none = mkdtempSync(join(tmpdir(), 'dinoc-none-'))
     for (let i = 0; i < 3; i++) writeFileSync(join(none, `broken-${i}.jpg`), '')

@@ -30,6 +30,14 @@ test('a run ends with its table, its report and what is left to do', async () =>
   expect(lines[6]).toBe('report   calm/tiny/report.html')
   expect(lines[7]).toBe('again    dinoc run tiny.dino --runs calm     (nothing left to do: 2 of 2 finished)')
   expect(place.exists('calm/tiny/report.html')).toBe(true)
+  for (const given of [
+    ['tiny.dino', '--runs', 'calm'],
+    ['tiny.dino#tiny', '--runs', 'calm'],
+    ['calm/tiny'],
+  ]) {
+    const report = await place.dinoc(['report', ...given])
+    expect(report).toMatchObject({ code: 0, out: 'report   calm/tiny/report.html\n' })
+  }
 })
 
 test('kill -9 in the middle, then the same command: metrics as if undisturbed', async () => {
@@ -170,6 +178,7 @@ test('one variant fails, the other goes on: exit status 4', async () => {
   const ended = await place.dinoc(['run', 'wild.dino', '--runs', 'wild'])
   expect(ended.code).toBe(4)
   expect(ended.err).toContain('error[DINO1036]: non-finite')
+  expect(ended.out).toMatch(/^ {2}no_koleo {3}failed {3}seed 0 {3}DINO1036$/m)
   expect(place.metrics('full', 0, 'wild')).toEqual(calm())
 })
 

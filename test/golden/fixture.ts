@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { decodeSafetensors } from '../../runtime/safetensors.js'
 
@@ -33,6 +33,8 @@ export type Json = { readonly [key: string]: unknown }
 export class FixtureError extends Error {}
 
 export function fixtureNames(directory: string): string[] {
+  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory())
+    throw new FixtureError(`${directory} is no directory of fixtures`)
   return readdirSync(directory)
     .filter((file) => file.endsWith('.json'))
     .map((file) => file.replace(/\.json$/, ''))

@@ -129,6 +129,34 @@ describe('the runner', () => {
     },
   )
 
+  it('runs only the parts that a fixture lists', async () => {
+    const fixture = fixtures.find(({ name }) => name === '07-koleo-loss')!
+    const whole = [...fixture.tensors].filter(([name]) => !name.startsWith('halves.'))
+    const device = await openDevice('interpret', { threads: 1 })
+    // Of the loss alone, of a batch that has no halves.
+    const x = fixture.tensors.get('x')!
+    const odd = { ...x, shape: [7, 32], data: x.data.slice(0, 7 * 32) }
+    const distances = { ...fixture.tensors.get('distances')!, shape: [7] }
+    const { failures } = await checkFixture(
+      {
+        ...fixture,
+        tensors: new Map([
+          ['x', odd],
+          ['distances', distances],
+        ]),
+      },
+      device,
+    )
+    expect(failures.join()).not.toContain('stopped')
+    const results = await checkFixture({ ...fixture, tensors: new Map(whole) }, device)
+    expect(results).toMatchObject({ failures: [], passed: whole.length - 1 })
+    await device.close()
+  })
+
+  it('says where there is no directory', () => {
+    expect(() => fixtureNames(join(directory, 'nope'))).toThrow(/nope is no directory of fixtures$/)
+  })
+
   it('counts a wrong number as a failure, and names the worst element', async () => {
     const fixture = fixtures.find(({ name }) => name === '07-koleo-loss')!
     const loss = fixture.tensors.get('grad.x')!

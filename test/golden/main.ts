@@ -1,5 +1,6 @@
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { openDevice } from '../../runtime/devices/registry.js'
+import { FixtureError, fixtureNames } from './fixture.js'
 import { checkDirectory, type Precision } from './run.js'
 
 /**
@@ -13,6 +14,10 @@ async function main(args: readonly string[]): Promise<number> {
   let precision: Precision = 'float32'
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] as string
+    if (arg === '--help' || arg === '-h') {
+      process.stdout.write(usageText)
+      return 0
+    }
     if (arg === '--device') name = args[++i] ?? ''
     else if (arg.startsWith('--device=')) name = arg.slice('--device='.length)
     else if (arg === '--precision' || arg.startsWith('--precision=')) {
@@ -23,6 +28,8 @@ async function main(args: readonly string[]): Promise<number> {
     else return usage(`unknown argument ${arg}`)
   }
   if (directory === null) return usage('no directory given')
+  // Before a device is opened for nothing.
+  fixtureNames(directory)
   const device = await openDevice(name, { threads: null })
   let passed = 0
   let failed = 0
@@ -45,15 +52,18 @@ async function main(args: readonly string[]): Promise<number> {
   return failed > 0 || passed === 0 ? 1 : 0
 }
 
+const usageText = 'usage: npm run golden -- DIR [--device D] [--precision float32|bf16]\n'
+
 function usage(why: string): number {
-  process.stderr.write(`${why}\nusage: npm run golden -- DIR [--device D] [--precision float32|bf16]\n`)
+  process.stderr.write(`${why}\n${usageText}`)
   return 2
 }
 
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
-  if (!(error instanceof DiagnosticError || (error as NodeJS.ErrnoException).code !== undefined)) throw error
+  const told = error instanceof FixtureError || error instanceof DiagnosticError
+  if (!(told || (error as NodeJS.ErrnoException).code !== undefined)) throw error
   process.stderr.write(`${(error as Error).message}\n`)
   process.exitCode = 2
 }

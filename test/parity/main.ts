@@ -1,13 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import { dirname, join } from 'node:path'
 import { type ExecutionSettings, executeJobs } from '../../cli/execute.js'
+import { reportFailure } from '../../cli/failure.js'
 import { compileJobs, pickVariants, targetOf } from '../../cli/jobs.js'
+import { readSource } from '../../cli/source.js'
 import { aligned } from '../../cli/terminal/figures.js'
+import { UsageError } from '../../cli/usage-error.js'
 import { packageRoot } from '../../diagnostics/package-root.js'
 import { openRunDevice } from '../../runtime/devices/registry.js'
 import { isEvaluation, readLog } from '../../runtime/metrics-log.js'
 import { runFiles } from '../../runtime/run-directory.js'
+import { readArguments, usage } from './arguments.js'
 import { compareWindows, type Reference } from './windows.js'
 
 /**
@@ -16,30 +20,26 @@ import { compareWindows, type Reference } from './windows.js'
  * M failed`, and with a non-zero status if anything failed. With --runs, finished runs are kept and not repeated.
  */
 async function main(args: readonly string[]): Promise<number> {
-  const options = new Map<string, string>()
-  const files: string[] = []
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i]!
-    if (arg.startsWith('--')) options.set(arg, args[++i] ?? '')
-    else files.push(arg)
+  const asked = readArguments(args)
+  if (asked === 'help') {
+    process.stdout.write(usage)
+    return 0
   }
-  const file = files[0] ?? join(packageRoot(), 'test/parity/noto_small.dino')
-  const reference = JSON.parse(
-    readFileSync(files[1] ?? join(dirname(file), 'reference.json'), 'utf8'),
-  ) as Reference
+  if ('wrong' in asked) throw new UsageError(asked.wrong, [usage.trimEnd()])
+  const file = asked.file ?? join(packageRoot(), 'test/parity/noto_small.dino')
+  const reference = readReference(asked.reference ?? join(dirname(file), 'reference.json'))
   const { picked: all } = pickVariants(file, { set: [], params: {} }, { only: null, seeds: null })
   const picked = all
     .filter(({ variant }) => variant.resolved.variant === 'full' && variant.resolved.name in reference)
     .map((pick) => ({ ...pick, seeds: pick.seeds.length >= 4 ? pick.seeds : [0, 1, 2, 3] }))
   for (const name of Object.keys(reference))
     if (!picked.some(({ family }) => family.name === name))
-      throw new Error(`${file} has no experiment ${name}`)
+      throw new UsageError(`${file} has no experiment ${name}`)
 
-  const { device } = await openRunDevice(options.get('--device') ?? null, 'native', { threads: null })
+  const { device } = await openRunDevice(asked.device, 'native', { threads: null })
   const { jobs } = compileJobs(picked, targetOf(device))
   await device.close()
-  const kept = options.get('--runs')
-  const root = kept ?? mkdtempSync(join(os.tmpdir(), 'dinoc-parity-'))
+  const root = asked.runs ?? mkdtempSync(join(os.tmpdir(), 'dinoc-parity-'))
   const settings: ExecutionSettings = {
     ...{
       runsRoot: root,
@@ -56,7 +56,7 @@ async function main(args: readonly string[]): Promise<number> {
     await executeJobs(
       jobs,
       settings,
-      Number(options.get('--jobs') ?? 1),
+      asked.jobs,
       () => null,
       stop,
       (job, event) => {
@@ -112,10 +112,20 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`${passed} passed, ${failed} failed\n`)
     return failed > 0 || passed === 0 ? 1 : 0
   } finally {
-    if (kept === undefined) rmSync(root, { recursive: true, force: true })
+    if (asked.runs === null) rmSync(root, { recursive: true, force: true })
+  }
+}
+
+function readReference(path: string): Reference {
+  const text = readSource(path)
+  try {
+    return JSON.parse(text) as Reference
+  } catch (error) {
+    throw new UsageError(`cannot read ${path}: ${(error as Error).message}`)
   }
 }
 
 const list = (values: readonly number[]): string => values.map((v) => v.toFixed(4)).join(' ')
 
-process.exitCode = await main(process.argv.slice(2))
+const args = process.argv.slice(2)
+process.exitCode = await main(args).catch((error: unknown) => reportFailure(error, args))

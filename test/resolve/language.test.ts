@@ -224,6 +224,27 @@ describe('variants and grids', () => {
     )
     expect(experiments[0]!.variants.map((v) => v.aliasOf)).toEqual([null, 'full', null, 'other'])
   })
+  it('are aliases though only they are asked for', () => {
+    const text = small(
+      'ablation { variant same { loss.koleo.weight = 0.1 } variant other { loss.koleo.weight = 0.2 } }',
+    )
+    const named = (variant: string) => {
+      const { experiments, diagnostics } = resolveText(text, { entry: `test.dino#small.${variant}` })
+      const [found] = experiments[0]!.variants
+      return [found!.resolved.variant, found!.aliasOf, ...diagnostics.map((d) => d.code)]
+    }
+    expect(named('same')).toEqual(['same', 'full', 'DINO2008'])
+    expect(named('other')).toEqual(['other', null])
+  })
+  it('are not there where the condition of their grid leaves them out', () => {
+    const text = small('ablation { grid w where loss.koleo.weight < 0.3 { loss.koleo.weight = [0.2, 0.5] } }')
+    for (const name of ['w[weight=0.5]', 'w[weight=0.6]']) {
+      const resolution = resolveText(text, { entry: `test.dino#small.${name}` })
+      expect(resolution.experiments).toEqual([])
+      expect(listed(resolution)).toEqual([`error DINO0216 - test.dino has no \`small.${name}\``])
+      expect(resolution.diagnostics[0]!.notes).toEqual(['variants of `small`: full, w[weight=0.2]'])
+    }
+  })
 })
 
 describe('--set', () => {

@@ -22,8 +22,13 @@ test('damaged files are DINO1053, torn ends and absent files are not', async () 
 
   fs.writeFileSync(files.metrics, `${line(0)}\njunk\n${line(1)}\n`)
   fs.writeFileSync(files.evaluation, '{}')
+  fs.writeFileSync(files.record, '{"formatVersion": 1, "iden')
   const found = await damagedFiles(files)
   expect(found.map((d) => [d.code, d.severity, d.message.replace(directory, 'run')])).toEqual([
+    [
+      ...['DINO1053', 'warning'],
+      'run/run.json is damaged: it holds no record of a run; `run` begins it anew',
+    ],
     ['DINO1053', 'warning', "run/metrics.jsonl is damaged: 1 line is none of a run's and left out"],
     ['DINO1053', 'warning', 'run/eval.json is damaged: it holds no results; `run` measures them again'],
   ])

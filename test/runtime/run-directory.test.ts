@@ -72,6 +72,18 @@ test('the same identity stays, another one moves aside whole and comes back when
   expect(fs.existsSync(join(root, 'quick', '.earlier', 'B', 'run.json'))).toBe(true)
 })
 
+test('a damaged record is told before what stands there is moved aside', async () => {
+  const files = runFiles(root, spec)
+  fs.mkdirSync(files.directory, { recursive: true })
+  fs.writeFileSync(files.record, 'junk')
+  const { record: found, diagnostics } = await claimDirectory(root, spec, 'A')
+  expect(found).toBeNull()
+  expect(diagnostics.map((d) => d.message.replaceAll(root, 'runs'))).toEqual([
+    'runs/quick/full/seed-0/run.json is damaged: it holds no record of a run, and no checkpoint says whose run it was',
+    'runs/quick/full/seed-0 held a run of another identity (unknown): moved whole to runs/quick/.earlier/unknown',
+  ])
+})
+
 test('files that belong to no run are moved aside too, never overwritten', async () => {
   const files = runFiles(root, spec)
   for (const content of ['first', 'second']) {

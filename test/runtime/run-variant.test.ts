@@ -191,6 +191,37 @@ test('a damaged newest checkpoint: a warning, the older one, the same metrics', 
   expect(await metrics()).toEqual(await undisturbed())
 })
 
+test.each([
+  ['cut short', '{"formatVersion": 1, "id'],
+  ['missing', null],
+])('a record that is %s: the checkpoints say whose run it is, nothing is trained again', async (_, text) => {
+  await runVariant(pretendJob(), pretendSettings(root))
+  const before = record()
+  if (text === null) fs.rmSync(files().record)
+  else fs.writeFileSync(files().record, text)
+  const other = pretendSettings(root, { mode: 'evaluate' })
+  fs.cpSync(root, `${root}-copy`, { recursive: true })
+  const evaluated = { ...other, runsRoot: `${root}-copy` }
+  expect(await runVariant(pretendJob(), evaluated)).toMatchObject({ failure: null, step: 12 })
+  fs.rmSync(`${root}-copy`, { recursive: true })
+
+  const settings = pretendSettings(root)
+  expect(await runVariant(pretendJob(), settings)).toMatchObject({ status: 'finished', step: 12 })
+  expect(settings.events.filter(({ type }) => type === 'step')).toEqual([])
+  expect(codes(settings.events)).toEqual(['DINO1053'])
+  expect(record()).toMatchObject({ identity: before.identity, status: 'finished', step: 12 })
+  expect(fs.existsSync(join(root, 'pretend', '.earlier'))).toBe(false)
+})
+
+test('a run cut down while its record is damaged goes on from its newest checkpoint', async () => {
+  await runVariant(pretendJob(), pretendSettings(root, { stopAt: 7 }))
+  fs.writeFileSync(files().record, '')
+  const settings = pretendSettings(root)
+  expect(await runVariant(pretendJob(), settings)).toMatchObject({ status: 'finished' })
+  expect(codes(settings.events)).toEqual(['DINO1053'])
+  expect(await metrics()).toEqual(await undisturbed())
+})
+
 test('another instruction set resumes with a warning', async () => {
   await runVariant(pretendJob(), pretendSettings(root, { stopAt: 5 }))
   const settings = pretendSettings(root, { device: pretendDevice({ isa: 'stone' }) })

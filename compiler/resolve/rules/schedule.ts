@@ -130,7 +130,7 @@ export const warmupLength: Rule = (context) => {
               label:
                 blamed.path === lengthPath ? `the phase lasts ${texts.length}` : `this lasts ${texts.over}`,
               labels,
-              help: [`warm up over less than ${texts.length}, or lengthen the phase`],
+              help: [`warm up over at most ${texts.length}, or lengthen the phase`],
             },
           )
         else report.give('DINO2010', blamed.at, { path, phase: phase.name, ...texts }, { labels })

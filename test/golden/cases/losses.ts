@@ -8,7 +8,7 @@ import { maskedRows } from '../../../compiler/lower/views.js'
 import type { Centering } from '../../../compiler/resolve/resolved.js'
 import type { Device } from '../../../runtime/devices/device.js'
 import { type Loaded, load } from '../execute.js'
-import { type Fixture, type FixtureTensor, get, number, sizes } from '../fixture.js'
+import { type Fixture, FixtureError, type FixtureTensor, get, number, sizes } from '../fixture.js'
 import type { Report } from '../report.js'
 
 type Data = ArrayLike<number>
@@ -104,14 +104,18 @@ export async function checkIbotLoss(fixture: Fixture, device: Device, report: Re
   }
 }
 
-/** 07: KoLeo on one set, and on the two halves of a batch as two crops. */
+/** 07: KoLeo on one set, and, where the fixture has it, on the two halves of a batch as two crops. */
 export async function checkKoleoLoss(fixture: Fixture, device: Device, report: Report): Promise<void> {
   const x = get(fixture.tensors, 'x')
   const [rows, width] = sizes(x, 0, 1) as [number, number]
+  const recorded = [...fixture.tensors.values()].filter(({ role }) => role === 'expected')
   for (const { prefix, set } of [
     { prefix: '', set: rows },
     { prefix: 'halves.', set: rows / 2 },
   ]) {
+    const expected = recorded.filter(({ name }) => name.startsWith('halves.') === (prefix !== ''))
+    if (expected.length === 0) continue
+    if (!Number.isInteger(set)) throw new FixtureError(`a batch of ${rows} has no halves`)
     const inputs: Inputs = new Map()
     const functions: Record<string, Func> = {}
     const entry = openEntry('forward', inputs, functions)
@@ -132,10 +136,7 @@ export async function checkKoleoLoss(fixture: Fixture, device: Device, report: R
       'grad.x': await run.output('grad.x'),
       distances: distances(x, found),
     }
-    for (const tensor of fixture.tensors.values()) {
-      if (tensor.role !== 'expected' || tensor.name.startsWith('halves.') !== (prefix !== '')) continue
-      report.tensor(tensor, outputs[tensor.name.slice(prefix.length)] ?? [])
-    }
+    for (const tensor of expected) report.tensor(tensor, outputs[tensor.name.slice(prefix.length)] ?? [])
     await run.close()
   }
 }
