@@ -6,7 +6,7 @@ import { type Change, type DiffResult, diff, type Pair, type Side } from '../com
 import { savedExperiments } from '../compiler/resolve/saved.js'
 import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
 import { elided, elidedNames } from '../diagnostics/render/elided.js'
-import { wrapped } from '../diagnostics/render/wrapped.js'
+import { chunks, wrapped } from '../diagnostics/render/wrapped.js'
 import { type Derived, derive, figureLines } from './diff/derived.js'
 import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, type FileOptions, fileOptions, formatOption } from './options.js'
@@ -233,11 +233,6 @@ function valueLines({ beforeText, afterText }: Change, width: number): string[] 
 function folded(text: string, width: number): string[] {
   const words = text.split(' ').flatMap((word) => chunks(word, Math.max(1, width)))
   return wrapped(words, ' ', width)
-}
-
-function chunks(word: string, size: number): string[] {
-  if (word.length <= size) return [word]
-  return [word.slice(0, size), ...chunks(word.slice(size), size)]
 }
 
 /** Line and column, with the file where it is not the column's own: a preset, a parent. */

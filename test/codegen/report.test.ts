@@ -34,12 +34,15 @@ test('how to make it again is what was typed for the runs, each command once; un
 
 test('labels of a chart show where long names differ', () => {
   const grid = [1, 2].map((i) => `a_long_grid_name[loss.koleo.weight=0.${i},backbone.depth=12]`)
-  expect(labelsOf(['full', ...grid])).toEqual(['full', '…eight=0.1,backbone…', '…eight=0.2,backbone…'])
-  expect(labelsOf(['full', grid[0]!])).toEqual(['full', 'a_long_grid_name[lo…'])
+  expect(labelsOf(['full', ...grid])).toEqual([['full'], ['….weight=0.1,backbo…'], ['….weight=0.2,backbo…']])
+  expect(labelsOf(['full', grid[0]!])).toEqual([['full'], ['a_long_gr….depth=12]']])
   expect(labelsOf([10, 12].map((i) => `grid[backbone.depth=${i}]`))).toEqual([
-    '…[backbone.depth=10]',
-    '…[backbone.depth=12]',
+    ['…[backbone.depth=10]'],
+    ['…[backbone.depth=12]'],
   ])
+  const values = ['10%..50%', '20%..30%'].flatMap((r) => ['30%', '50%'].map((p) => [p, r]))
+  const shown = labelsOf(values.map(([p, r]) => `masks[masking.probability=${p},masking.ratio=${r}]`))
+  expect(shown.every(([line], i) => values[i]!.every((value) => line!.includes(value)))).toBe(true)
 })
 
 test('the usual report: findings, table, differences, costs, curves, pictures', async () => {
