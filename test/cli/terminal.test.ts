@@ -234,6 +234,7 @@ test('the result table', () => {
   const table = {
     metric: 'knn.top1@1',
     base: 'full',
+    floorDifference: null,
     rows: [
       {
         ...row,
@@ -271,10 +272,13 @@ test('the result table', () => {
   `)
   expect(resultLines(table, 40)).toMatchInlineSnapshot(`
     [
-      "               top1@1           against full",
-      "  untrained     0.068 ± 0.021         -0.103",
-      "  full          0.171 ± 0.031",
-      "  raw pixels    0.495 ± 0.042",
+      "       top1@1           against full",
+      "  untrained",
+      "        0.068 ± 0.021         -0.103",
+      "  full",
+      "        0.171 ± 0.031",
+      "  raw pixels",
+      "        0.495 ± 0.042",
       "  95 % bootstrap over 545 images",
     ]
   `)
@@ -290,7 +294,7 @@ test('rows of a grid can be told apart, and keep speed and memory where there is
   )
   const row = { imagesPerSecond: 142, peakRssBytes: 6.1e8, kind: 'variant' as const }
   const table = {
-    ...{ metric: 'knn.top1@1', base: 'full' },
+    ...{ metric: 'knn.top1@1', base: 'full', floorDifference: null },
     rows: [
       { ...row, name: 'full', value: value(0.17), against: null },
       ...points.map((name) => ({ ...row, name, value: value(0.15), against: value(-0.02) })),
