@@ -27,9 +27,9 @@ export function derive(pair: Pair): Derived[] {
   const costs = [before, after].map((resolved) => planVariant(resolved, embeddedTarget, null))
   const several = costs.some(({ phases }) => phases.length > 1)
   const [a, b] = costs.map((cost) => figures(cost, several))
+  const names = [...new Set([...a!.keys(), ...b!.keys()]), 'identity']
   a!.set('identity', configIdentity(before, 0))
   b!.set('identity', configIdentity(after, 0))
-  const names = [...new Set([...a!.keys(), ...b!.keys()])]
   return names.map((name) => ({
     experiment,
     variant,

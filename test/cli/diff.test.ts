@@ -104,6 +104,7 @@ describe('what follows', () => {
     const added = await call(defineDiff, 'a.dino#base.full', 'c.dino#base.full')
     expect(added).toMatch(/^ {2}hires: peak memory of a rank +- +[\d.]+ MiB +added$/m)
     expect(added).not.toContain('hires: communication')
+    expect(added.trimEnd().split('\n').at(-1)).toMatch(/^ {2}identity /)
   })
   it('has no percentage of nothing', async () => {
     writeFileSync('c.dino', base('hardware.ranks = 2'))
