@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { compileVariant } from '../compiler/compile.js'
 import { tensorBytes } from '../compiler/plan/cost-memory.js'
-import { gibibytes } from '../compiler/plan/findings.js'
+import { peakAndBudget } from '../compiler/plan/findings.js'
 import type { Plan } from '../compiler/plan/plan.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { DiagnosticError } from '../diagnostics/diagnostic.js'
@@ -79,7 +79,7 @@ async function run(file: string, options: Options): Promise<number> {
   try {
     const file = spec.phases.find((p) => p.name === phase)!.plan
     const steps = countOption('--steps', options.steps, 1)
-    refuseTooLarge(phase, variant.plans[file]!, device.capabilities().memoryBytes)
+    refuseTooLarge(resolved.name, phase, variant.plans[file]!, device.capabilities().memoryBytes)
     const result = await bench({ spec, phase, plan: variant.plans[file]!, device, steps, warmup: 2 })
     process.stdout.write(
       json
@@ -93,14 +93,14 @@ async function run(file: string, options: Options): Promise<number> {
 }
 
 /** `deviceBytes`: of one rank, as the plan is. */
-function refuseTooLarge(phase: string, plan: Plan, deviceBytes: number | null): void {
+function refuseTooLarge(experiment: string, phase: string, plan: Plan, deviceBytes: number | null): void {
   const arenas = plan.arenas.reduce((sum, arena) => sum + arena.bytes, 0)
   const state = plan.state.reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
   if (deviceBytes === null || arenas + state <= deviceBytes) return
   const found = diagnose(
     'DINO0801',
     null,
-    { phase, peak: gibibytes(arenas + state), budget: gibibytes(deviceBytes), setBy: 'the device' },
+    { experiment, phase, ...peakAndBudget(arenas + state, deviceBytes), setBy: 'the device' },
     { help: ['time fewer images: --set schedule.batch="4 img"'] },
   )
   throw new DiagnosticError([{ ...found, severity: 'error' }])

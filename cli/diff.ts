@@ -5,6 +5,8 @@ import pc from 'picocolors'
 import { type Change, type DiffResult, diff, type Pair, type Side } from '../compiler/resolve/diff.js'
 import { savedExperiments } from '../compiler/resolve/saved.js'
 import type { Diagnostic, Span } from '../diagnostics/diagnostic.js'
+import { elided, elidedNames } from '../diagnostics/render/elided.js'
+import { chunks, wrapped } from '../diagnostics/render/wrapped.js'
 import { type Derived, derive, figureLines } from './diff/derived.js'
 import { exit } from './exit.js'
 import { addFileOptions, addFormatOption, type FileOptions, fileOptions, formatOption } from './options.js'
@@ -89,7 +91,7 @@ function write(
   return `${lines.join('\n').trimEnd()}\n`
 }
 
-/** How a table of changes is set: each form is narrower than the one before. */
+/** How a table of changes is set. Values that do not fit, cut to where they differ, stand below their row. */
 interface Form {
   /** Characters of a path and of a value. */
   readonly path: number
@@ -98,13 +100,16 @@ interface Form {
   readonly places: 'folder' | 'name' | 'below'
 }
 
+/** Of those that fit, the first that keeps the most values in its columns, and whole. */
 const forms: readonly Form[] = [
   { path: 60, value: 40, places: 'folder' },
   { path: 40, value: 28, places: 'folder' },
   { path: 36, value: 24, places: 'name' },
   { path: 32, value: 18, places: 'name' },
+  { path: 40, value: 28, places: 'below' },
   { path: 40, value: 20, places: 'below' },
   { path: 24, value: 12, places: 'below' },
+  { path: 24, value: 0, places: 'below' },
 ]
 
 /** A title and the changes, at most `width` wide. */
@@ -115,9 +120,14 @@ function changeLines(
   entries: readonly [string, string],
   width: number,
 ): string[] {
-  const tables = forms.map((form) => tableLines(changes, name, title, entries, form))
-  const table = tables.find((lines) => lines.every((line) => line.length <= width))
-  return table ?? tables.at(-1)!.map((line) => cut(line, width))
+  const tables = forms.map((form) => ({
+    lines: tableLines(changes, name, title, entries, form, width),
+    lost: changes.reduce((sum, change) => sum + lostIn(change, form), 0),
+  }))
+  const fitting = tables.filter(({ lines }) => lines.every((line) => line.length <= width))
+  const least = Math.min(...fitting.map(({ lost }) => lost))
+  const table = fitting.find(({ lost }) => lost === least)
+  return table?.lines ?? tables.at(-1)!.lines.map((line) => cut(line, width))
 }
 
 function tableLines(
@@ -126,17 +136,19 @@ function tableLines(
   title: string,
   entries: readonly [string, string],
   form: Form,
+  width: number,
 ): string[] {
-  const head = headings(...entries).map((text) => shortened(text, form.value))
+  const head = elidedNames(headings(...entries), Math.max(form.value, 12))
   const rows = changes.map((change) => row(change, name, form))
   const places = changes.map((change) => [
     placeText(change.at.before, entries[0], form),
     placeText(change.at.after, entries[1], form),
   ])
+  const values = changes.map((change) => (valueCells(change, form) === null ? valueLines(change, width) : []))
   if (form.places !== 'below') {
     const cells = rows.map((cells, i) => [...cells.slice(0, 4), ...places[i]!, cells[4]!])
     const [first, ...rest] = aligned([[`  ${title}`, '', '', '', ...head, ''], ...cells], columns)
-    return [first!.slice(2), ...rest]
+    return [first!.slice(2), ...rest.flatMap((line, i) => [line, ...values[i]!])]
   }
   const lines = aligned(rows, columns.slice(0, 5))
   const [left, right] = head
@@ -144,10 +156,12 @@ function tableLines(
     left === right ? `${title}   ${left}` : `${title}   ${left} -> ${right}`,
     ...lines.flatMap((line, i) => {
       const at = places[i]!.filter((place) => place !== '').join(' -> ')
-      return at === '' ? [line] : [line, `      ${at}`]
+      return [line, ...values[i]!, ...(at === '' ? [] : [`${indent}${at}`])]
     }),
   ]
 }
+
+const indent = ' '.repeat(6)
 
 /** `base`, or what it is compared with where that has another name: `base -> base.no_koleo`. */
 function titleOf({ before, after }: Pair): string {
@@ -175,17 +189,50 @@ function ownerOf(pairs: readonly Pair[]): (change: Change) => string {
 }
 
 /** Path, value, arrow, new value, effect. */
-function row(change: Change, name: string, { path: longestPath, value }: Form): string[] {
+function row(change: Change, name: string, form: Form): string[] {
   const path = change.path === name ? '(whole)' : change.path.slice(name.length + 1)
   const sign = change.afterText === null ? '-' : change.beforeText === null ? '+' : ' '
-  const both = change.beforeText !== null && change.afterText !== null
   return [
-    `${sign} ${shortened(path, longestPath)}`,
-    cut(change.beforeText ?? change.afterText ?? '', value),
-    both ? '->' : '',
-    both ? cut(change.afterText!, value) : '',
+    `${sign} ${shortened(path, form.path)}`,
+    ...(valueCells(change, form) ?? ['', '', '']),
     change.effect,
   ]
+}
+
+/** Value, arrow, new value; null where they do not fit, cut to where they differ. */
+function valueCells({ beforeText, afterText }: Change, { value }: Form): [string, string, string] | null {
+  const texts = elided(
+    [beforeText, afterText].flatMap((text) => text ?? []),
+    value,
+  )
+  if (texts.some((text) => text.length > value)) return null
+  return texts.length === 2 ? [texts[0]!, '->', texts[1]!] : [texts[0] ?? '', '', '']
+}
+
+/** How much of a change its columns do not show: a value below its row counts as two that are cut. */
+function lostIn(change: Change, form: Form): number {
+  const cells = valueCells(change, form)
+  if (cells === null) return 2
+  const whole = [change.beforeText, change.afterText].every((text) => text === null || cells.includes(text))
+  return whole ? 0 : 1
+}
+
+/** Both values in full, in as many lines as they take. */
+function valueLines({ beforeText, afterText }: Change, width: number): string[] {
+  const before = beforeText === null ? [] : folded(beforeText, width - indent.length)
+  if (afterText === null) return before.map((line) => indent + line)
+  const arrow = beforeText === null ? '' : '-> '
+  const after = folded(afterText, width - indent.length - arrow.length)
+  return [
+    ...before.map((line) => indent + line),
+    ...after.map((line, i) => indent + (i === 0 ? arrow : ' '.repeat(arrow.length)) + line),
+  ]
+}
+
+/** A text in lines of at most `width`, folded at spaces where it has them. */
+function folded(text: string, width: number): string[] {
+  const words = text.split(' ').flatMap((word) => chunks(word, Math.max(1, width)))
+  return wrapped(words, ' ', width)
 }
 
 /** Line and column, with the file where it is not the column's own: a preset, a parent. */

@@ -1,6 +1,6 @@
 import { embeddedTarget, lowerPhase, optimizePhase } from '../../compiler/compile.js'
 import type { PassEffect } from '../../compiler/passes/pipeline.js'
-import { gibibytes } from '../../compiler/plan/findings.js'
+import { memoryText } from '../../compiler/plan/findings.js'
 import { measure } from '../../compiler/plan/measure.js'
 import type { ResolvedFamily } from '../../compiler/resolve/resolve.js'
 import type { Phase, ResolvedExperiment } from '../../compiler/resolve/resolved.js'
@@ -48,7 +48,7 @@ function passTable(title: string, trace: readonly PassEffect[]): string {
     ...change(before.ops, after.ops, grouped),
     ...change(before.executedFlops, after.executedFlops, (n) => figure(n / 1e9)),
     ...change(before.bytesMoved, after.bytesMoved, (n) => figure(n / 1e9)),
-    ...change(before.peakBytes, after.peakBytes, gibibytes),
+    ...change(before.peakBytes, after.peakBytes, memoryText),
   ])
   const first = trace[0]?.before
   const last = trace.at(-1)?.after
@@ -58,7 +58,7 @@ function passTable(title: string, trace: readonly PassEffect[]): string {
       ...change(first.ops, last.ops, grouped),
       ...change(first.executedFlops, last.executedFlops, (n) => figure(n / 1e9)),
       ...change(first.bytesMoved, last.bytesMoved, (n) => figure(n / 1e9)),
-      ...change(first.peakBytes, last.peakBytes, gibibytes),
+      ...change(first.peakBytes, last.peakBytes, memoryText),
     ])
   const columns = head.map((_, i) => ({
     align: i === 0 || i % 3 === 2 ? ('left' as const) : ('right' as const),

@@ -1,6 +1,6 @@
 import pc from 'picocolors'
 import type { KeptSamples, PhaseCost, VariantCost } from '../../compiler/plan/cost.js'
-import { gibibytes, rate } from '../../compiler/plan/findings.js'
+import { memoryText, rate, trafficText } from '../../compiler/plan/findings.js'
 import type { ScheduleSummary } from '../../compiler/plan/times.js'
 import { rankDependentTerms } from '../../compiler/resolve/identity.js'
 import type { DataReference, ResolvedExperiment } from '../../compiler/resolve/resolved.js'
@@ -129,7 +129,7 @@ function phaseTable({ phases }: VariantCost, colors: Colors): string[] {
       share(phase.modelFlops.student),
       share(phase.modelFlops.teacher),
       share(phase.modelFlops.heads),
-      gibibytes(phase.perRank.peakBytes),
+      memoryText(phase.perRank.peakBytes),
     ]
   })
   const [header = '', ...body] = aligned(
@@ -145,7 +145,7 @@ function memoryRows(cost: VariantCost, { memory, width }: PlanTextOptions): stri
   const name = cost.phases.length > 1 ? `peak memory, ${worst.name}` : 'peak memory'
   const shown = contributors.filter(({ bytes }) => bytes > 0).slice(0, memory ? contributors.length : 6)
   const rest = contributors.length - shown.length
-  const items = shown.map((item) => `${shortName(item.name)} ${gibibytes(item.bytes)}`)
+  const items = shown.map((item) => `${shortName(item.name)} ${memoryText(item.bytes)}`)
   const rows: string[][] = memory
     ? items.map((item, i) => [i === 0 ? name : '', item])
     : wrapped([...items, ...(rest > 0 ? [`${rest} more (--memory)`] : [])], '   ', width - 33).map(
@@ -178,9 +178,9 @@ function memoryRows(cost: VariantCost, { memory, width }: PlanTextOptions): stri
 
 function communicationRows(c: PhaseCost['communication'], width: number): string[][] {
   const parts = [
-    ...(c.allGatherBytes > 0 ? [`all-gather ${decimal(c.allGatherBytes)}`] : []),
-    ...(c.reduceScatterBytes > 0 ? [`reduce-scatter ${decimal(c.reduceScatterBytes)}`] : []),
-    `all-reduce ${decimal(c.allReduceBytes)} (targets ${decimal(c.targetBytes)})`,
+    ...(c.allGatherBytes > 0 ? [`all-gather ${trafficText(c.allGatherBytes)}`] : []),
+    ...(c.reduceScatterBytes > 0 ? [`reduce-scatter ${trafficText(c.reduceScatterBytes)}`] : []),
+    `all-reduce ${trafficText(c.allReduceBytes)} (targets ${trafficText(c.targetBytes)})`,
   ]
   const share = (bytes: number) => {
     const less = Math.round(100 * (1 - bytes / c.dataParallelBytes))
@@ -282,7 +282,7 @@ function variantTable(variants: readonly PlannedVariant[], colors: Colors): stri
     count(cost.parameters.total),
     grouped(Math.max(...cost.phases.map((phase) => phase.tokensPerImage))),
     unit.write(flops[i] as number),
-    gibibytes(Math.max(...cost.phases.map((phase) => phase.perRank.peakBytes))),
+    memoryText(Math.max(...cost.phases.map((phase) => phase.perRank.peakBytes))),
     aliasOf ?? '',
   ])
   const [header = '', ...body] = aligned(
@@ -307,12 +307,6 @@ function count(n: number): string {
 /** `100k` */
 function short(n: number): string {
   return n >= 10_000 && n % 1000 === 0 ? `${n / 1000}k` : grouped(n)
-}
-
-/** `1.2 GB` */
-function decimal(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`
-  return `${(bytes / 1e6).toFixed(1)} MB`
 }
 
 function flopUnit(largest: number): { name: string; write: (n: number) => string } {

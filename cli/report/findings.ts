@@ -28,7 +28,7 @@ export function findingsOf(table: ResultTable | null, runs: readonly CollectedRu
   if (base === undefined) return []
   return [
     ...trainedAgainstUntrained(metric, base, rows),
-    ...floorAgainst(base, rows),
+    ...floorAgainst(table.floorDifference, rows),
     ...variantsAgainst(
       base,
       rows.filter((row) => row.kind === 'variant' && row !== base),
@@ -62,13 +62,25 @@ function trainedAgainstUntrained(metric: string, base: ResultRow, rows: readonly
   return [`Trained, ${trained}, ${before}: no difference can be told with these images and seeds${interval}.`]
 }
 
-function floorAgainst(base: ResultRow, rows: readonly ResultRow[]): string[] {
+/** `against`: raw pixels minus the trained features. */
+function floorAgainst(against: Estimate | null, rows: readonly ResultRow[]): string[] {
   const floor = rows.find((row) => row.kind === 'floor')
   if (floor === undefined) return []
   const pixels = `Comparing small pictures pixel by pixel gives ${score(floor.value.mean)}`
-  return floor.value.mean < base.value.mean
-    ? [`${pixels}, which the features beat.`]
-    : [`${pixels}, which the features do not reach.`]
+  const verdict = verdictOf(against)
+  if (against === null || verdict === null || verdict === 'unclear')
+    return [`${pixels}, from which the features cannot be told apart with these images and seeds.`]
+  const by = `by ${score(Math.abs(against.mean))} (${ninetyFive} interval ${range(absolute(against), score)})`
+  return verdict === 'worse'
+    ? [`${pixels}, which the features beat ${by}.`]
+    : [`${pixels}, which the features do not reach: they miss it ${by}.`]
+}
+
+/** A difference told apart from none, without its sign. */
+function absolute(estimate: Estimate): Estimate {
+  const { mean, interval } = estimate
+  if (mean >= 0 || interval === null) return estimate
+  return { ...estimate, mean: -mean, interval: [-interval[1], -interval[0]] }
 }
 
 function variantsAgainst(base: ResultRow, rows: readonly ResultRow[]): string[] {

@@ -31,10 +31,12 @@ function mapsOf(
     const exhibit = found?.gallery?.trained
     return exhibit?.maps.map(({ label }) => label).join('\n') === labels ? [{ name, exhibit: exhibit! }] : []
   })
+  const left = others.length - mostStrips
   return {
     caption:
       'The first three principal components of the patch features as red, green and blue: patches of one colour look ' +
-      `alike to the backbone. Colours do not compare from strip to strip. Untrained: ${variant} seed ${seed}.`,
+      `alike to the backbone. Colours do not compare from strip to strip. Untrained: ${variant} seed ${seed}.` +
+      (left > 0 ? ` ${left} more ${left === 1 ? 'variant is' : 'variants are'} not shown.` : ''),
     strips: [
       { name: 'image', pictures: base.maps.map(({ uri, label }) => ({ uri, label })) },
       ...(untrained ? [strip('untrained', untrained)] : []),

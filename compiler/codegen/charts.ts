@@ -1,4 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite'
+import { elidedNames } from '../../diagnostics/render/elided.js'
+import { chunks } from '../../diagnostics/render/wrapped.js'
 
 /** Okabe and Ito's colours, which stay apart for colour-blind readers; yellow, too pale for lines, is left out. */
 export const palette = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000']
@@ -107,7 +109,7 @@ export async function lineChart({ x, series, reference }: LineChart): Promise<st
 }
 
 export async function intervalChart({ x, rows, zero }: IntervalChart): Promise<string> {
-  // Names may be alike once they are cut: rows are told apart by their number.
+  // Names may be alike: rows are told apart by their number.
   const values = rows.map((row, i) => ({ ...row, row: String(i) }))
   const shown = labelsOf(rows.map((row) => row.name))
   const names = Object.fromEntries(shown.map((name, i) => [String(i), name]))
@@ -121,6 +123,7 @@ export async function intervalChart({ x, rows, zero }: IntervalChart): Promise<s
       labelExpr: `(${JSON.stringify(names)})[datum.label]`,
       // They are short already: no second cut.
       labelLimit: 0,
+      labelLineHeight,
       grid: false,
       ticks: false,
     },
@@ -155,26 +158,19 @@ export async function intervalChart({ x, rows, zero }: IntervalChart): Promise<s
       mark: { type: 'rule', strokeDash: [4, 4], color: '#777' },
       encoding: { x: { field: 'x', type: 'quantitative' } },
     })
-  const tall = 46 + rows.length * (rows.length > 16 ? 17 : 26)
+  const lines = Math.max(1, ...shown.map((label) => label.length))
+  const tall = 46 + rows.length * ((rows.length > 16 ? 17 : 26) + (lines - 1) * labelLineHeight)
   return draw({ width, height: tall, autosize: fit, layer: layers, config } as TopLevelSpec)
 }
 
+/** Characters of a label that leave a chart its room; where names differ by more, a label takes several lines. */
 const longestLabel = 20
+const longestLine = 28
+const labelLineHeight = 13
 
-/** Long names are cut to where they begin to differ: what points of a grid have in common tells nothing. */
-export function labelsOf(names: readonly string[]): string[] {
-  const long = names.filter((name) => name.length > longestLabel)
-  const [first = ''] = long
-  let common = 0
-  while (common < first.length && long.every((name) => name[common] === first[common])) common++
-  return names.map((name) => {
-    if (name.length <= longestLabel) return name
-    // A little of what is common, so that the word before a value is seen.
-    const from = long.length === 1 ? 0 : Math.max(0, Math.min(common - 8, name.length - longestLabel + 1))
-    const room = longestLabel - (from > 0 ? 1 : 0)
-    const rest = name.slice(from)
-    return `${from > 0 ? '…' : ''}${rest.length <= room ? rest : `${rest.slice(0, room - 1)}…`}`
-  })
+/** Long names without what they have in common, which tells nothing: each in the lines that it takes. */
+export function labelsOf(names: readonly string[]): string[][] {
+  return elidedNames(names, longestLabel).map((name) => chunks(name, longestLine))
 }
 
 /** Vega is large and only reports need it. */

@@ -36,9 +36,9 @@ export function overBudget(
         'DINO0801',
         at ?? spanAt(experiment, `schedule.${phase.name}.resolution`) ?? spanAt(experiment, 'schedule.batch'),
         {
+          experiment: experiment.name,
           phase: phase.name,
-          peak: gibibytes(phase.perRank.peakBytes),
-          budget: gibibytes(budget),
+          ...peakAndBudget(phase.perRank.peakBytes, budget),
           setBy: said === null ? 'the device' : `\`${path}\``,
         },
         {
@@ -50,11 +50,17 @@ export function overBudget(
     )
 }
 
+/** Both as text, in bytes where they would read the same. */
+export function peakAndBudget(peakBytes: number, budgetBytes: number): { peak: string; budget: string } {
+  const [peak, budget] = [memoryText(peakBytes), memoryText(budgetBytes)]
+  return peak === budget ? { peak: `${peakBytes} B`, budget: `${budgetBytes} B` } : { peak, budget }
+}
+
 function memoryNotes({ optimize }: ResolvedExperiment, phase: PhaseCost): string[] {
   const { arenaBytes, stateBytes, contributors } = phase.memory
-  const largest = contributors.slice(0, 4).map(({ name, bytes }) => `${name} ${gibibytes(bytes)}`)
+  const largest = contributors.slice(0, 4).map(({ name, bytes }) => `${name} ${memoryText(bytes)}`)
   return [
-    `${gibibytes(arenaBytes)} of activations and gradients + ${gibibytes(stateBytes)} of state`,
+    `${memoryText(arenaBytes)} of activations and gradients + ${memoryText(stateBytes)} of state`,
     `largest: ${largest.join(', ')}`,
     ...(optimize.recompute === 'auto'
       ? ['`recompute = auto` comes no lower: all that helps is given up']
@@ -137,9 +143,25 @@ function spanAt(experiment: ResolvedExperiment, path: string): Span | null {
   return experiment.provenance[path]?.at ?? null
 }
 
-/** `28.4 GiB`, `610 MiB` */
-export function gibibytes(bytes: number): string {
-  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`
+/** Of memory, in three digits: `28.4 GiB`, `610 MiB`, `4 B`. */
+export function memoryText(bytes: number): string {
+  return inUnits(bytes, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB'])
+}
+
+/** Of what is sent, in three digits: `1.20 GB`, `65.5 kB`. */
+export function trafficText(bytes: number): string {
+  return inUnits(bytes, 1000, ['B', 'kB', 'MB', 'GB', 'TB'])
+}
+
+function inUnits(bytes: number, base: number, units: readonly string[]): string {
+  let [value, unit] = [bytes, 0]
+  // 1023.9 KiB would be written as 1024.
+  while (unit < units.length - 1 && Math.round(value) >= base) {
+    value /= base
+    unit++
+  }
+  const digits = unit === 0 ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0
+  return `${value.toFixed(digits)} ${units[unit]}`
 }
 
 /** `3.46e-4` */

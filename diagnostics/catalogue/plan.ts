@@ -2,11 +2,11 @@ import { entry } from './entry.js'
 
 /** DINO08xx: plan and memory. */
 export const plan = {
-  DINO0801: entry<{ phase: string; peak: string; budget: string; setBy: string }>(
+  DINO0801: entry<{ experiment: string; phase: string; peak: string; budget: string; setBy: string }>(
     'warning',
     'memory over budget',
-    ({ phase, peak, budget, setBy }) =>
-      `phase \`${phase}\` needs ${peak} a rank, more than the ${budget} of ${setBy}`,
+    ({ experiment, phase, peak, budget, setBy }) =>
+      `phase \`${phase}\` of \`${experiment}\` needs ${peak} a rank, more than the ${budget} of ${setBy}`,
   ),
   DINO0802: entry<{ from: string }>(
     'error',

@@ -9,3 +9,11 @@ export function wrapped(items: readonly string[], gap: string, width: number): s
   }
   return lines
 }
+
+/** A text without spaces in pieces of at most `size` characters. */
+export function chunks(text: string, size: number): string[] {
+  const pieces: string[] = []
+  for (let at = 0; at < text.length; at += Math.max(1, size))
+    pieces.push(text.slice(at, at + Math.max(1, size)))
+  return pieces
+}

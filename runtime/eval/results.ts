@@ -19,6 +19,8 @@ export interface ResultTable {
   /** The variant that the others are compared with: `full` where it was trained. */
   readonly base: string
   readonly rows: readonly ResultRow[]
+  /** Raw pixels minus the base, paired by seed and image; null where they were not compared. */
+  readonly floorDifference: Estimate | null
 }
 
 export interface ResultRow {
@@ -98,10 +100,13 @@ export function resultTable(
     ]
   })
   // One image set, whatever the seed: the floor has nothing to average.
-  const floor = row('raw pixels', 'floor', measured(base, 'rawPixels').slice(0, 1))
+  const pixels = measured(base, 'rawPixels')
+  const floor = row('raw pixels', 'floor', pixels.slice(0, 1))
+  const shared = pixels.some(({ seed }) => baseValues.some((own) => own.seed === seed))
   return {
     metric: `${evaluation}.${metric}`,
     base: base.variant,
+    floorDifference: shared ? pairedDifference(pixels, baseValues, images) : null,
     rows: [
       ...row('untrained', 'untrained', measured(base, 'untrained')),
       ...rows,

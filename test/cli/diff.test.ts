@@ -7,11 +7,11 @@ import { define as defineDiff } from '../../cli/diff.js'
 import { define as defineResolve } from '../../cli/resolve.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 
-const base = (body = '') => `import { vit_nano } from "std/dinov2.dino"
+const base = (body = '', schedule = '') => `import { vit_nano } from "std/dinov2.dino"
 
 experiment base extends vit_nano {
   backbone.depth = 2
-  schedule { epoch = 20 steps, batch = 32 img }
+  schedule { epoch = 20 steps, batch = 32 img ${schedule} }
   ${body}
   ablation { variant no_koleo { drop loss.koleo } }
 }
@@ -60,6 +60,56 @@ describe('dinoc diff', () => {
     const text = await call(defineDiff, name('x'), name('y'))
     expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100)
     expect(text).toMatch(/backbone\.depth.*->.*numerics\n {6}\S+:\d+:\d+ -> \S+:\d+:\d+\n/)
+  })
+})
+
+describe('dinoc diff of long values', () => {
+  it('elides what both sides share, and folds what it cannot', async () => {
+    const lr = (to: string) => `schedule.pretrain.lr = warmup(0 -> 2e-3 over 1 epoch) |> cosine(to: ${to})`
+    writeFileSync('a.dino', base(`${lr('1e-5')}, loss.dino.centering = sinkhorn(iterations: 3)`))
+    writeFileSync(
+      'b.dino',
+      base(
+        `${lr('2e-5')}, loss.dino.centering = sinkhorn(iterations: 5)`,
+        ', phase hires { length = 1200 steps, resolution = 96px }',
+      ),
+    )
+    const text = await call(defineDiff, 'a.dino#base.full', 'b.dino#base.full')
+    expect(text).toMatch(/centering +sinkhorn\(iterations: 3\) +-> sinkhorn\(iterations: 5\) /)
+    expect(text).toMatch(/lr +….*1e-5\) +-> ….*2e-5\) /)
+    expect(text).toMatch(/\n\+ schedule\.hires +numerics\n {6}length 1200 steps, resolution 96px\n/)
+    expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100)
+  })
+  it('shows values that share nothing in full, below their row', async () => {
+    writeFileSync('a.dino', base('schedule.pretrain.lr = warmup(0 -> 2e-3 over 1 epoch) |> cosine(to: 1e-5)'))
+    writeFileSync('b.dino', base('schedule.pretrain.lr = constant(0.0012345)'))
+    const text = await call(defineDiff, 'a.dino#base.full', 'b.dino#base.full')
+    expect(text.replace(/\s+/g, ' ')).toContain('warmup(0 -> 0.002 over 1 epoch) |> cosine(to: 1e-5)')
+    expect(text).toContain('-> 0.0012345\n')
+  })
+})
+
+describe('what follows', () => {
+  const hires = ', phase hires { length = 20 steps, resolution = 96px }'
+  it('pairs phases by name where one side has more of them', async () => {
+    writeFileSync('c.dino', base('', hires))
+    const { derived } = await json('c.dino#base.full', 'a.dino#base.full')
+    const find = (name: string) => derived.find((d: { name: string }) => d.name === name)
+    expect(find('pretrain.tokensPerImage')).toMatchObject({ before: 232, after: 232 })
+    expect(find('hires.tokensPerImage')).toMatchObject({ before: expect.any(Number), after: null })
+    expect(find('tokensPerImage')).toBeUndefined()
+    const dropped = await call(defineDiff, 'c.dino#base.full', 'a.dino#base.full')
+    expect(dropped).toMatch(/^ {2}pretrain: tokens per image +232 +232$/m)
+    expect(dropped).toMatch(/^ {2}hires: tokens per image +\d+ +- +dropped$/m)
+    const added = await call(defineDiff, 'a.dino#base.full', 'c.dino#base.full')
+    expect(added).toMatch(/^ {2}hires: peak memory of a rank +- +[\d.]+ MiB +added$/m)
+    expect(added).not.toContain('hires: communication')
+    expect(added.trimEnd().split('\n').at(-1)).toMatch(/^ {2}identity /)
+  })
+  it('has no percentage of nothing', async () => {
+    writeFileSync('c.dino', base('hardware.ranks = 2'))
+    const text = await call(defineDiff, 'a.dino#base.full', 'c.dino#base.full')
+    expect(text).toMatch(/^ {2}communication per step +0 MB +[\d.]+ MB$/m)
   })
 })
 

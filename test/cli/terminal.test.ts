@@ -236,6 +236,7 @@ test('the result table', () => {
   const table = {
     metric: 'knn.top1@1',
     base: 'full',
+    floorDifference: null,
     rows: [
       {
         ...row,
@@ -273,10 +274,13 @@ test('the result table', () => {
   `)
   expect(resultLines(table, 40)).toMatchInlineSnapshot(`
     [
-      "               top1@1           against full",
-      "  untrained     0.068 ± 0.021         -0.103",
-      "  full          0.171 ± 0.031",
-      "  raw pixels    0.495 ± 0.042",
+      "       top1@1           against full",
+      "  untrained",
+      "        0.068 ± 0.021         -0.103",
+      "  full",
+      "        0.171 ± 0.031",
+      "  raw pixels",
+      "        0.495 ± 0.042",
       "  95 % bootstrap over 545 images",
     ]
   `)
@@ -301,4 +305,38 @@ test('failed runs stand below the table, by variant', () => {
     '  cold   failed   seed 1       DINO1013',
   ])
   expect(failedVariants('other', jobs, [])).toEqual([])
+})
+
+test('rows of a grid can be told apart, and keep speed and memory where there is room', () => {
+  const value = (mean: number) => ({
+    ...{ mean, interval: [mean - 0.03, mean + 0.03] as const },
+    ...{ method: 'images' as const, seeds: 2, units: 545 },
+  })
+  const points = ['30%', '50%'].flatMap((p) =>
+    ['10%..50%', '20%..30%'].map((r) => `masks[masking.probability=${p},masking.ratio=${r}]`),
+  )
+  const row = { imagesPerSecond: 142, peakRssBytes: 6.1e8, kind: 'variant' as const }
+  const table = {
+    ...{ metric: 'knn.top1@1', base: 'full', floorDifference: null },
+    rows: [
+      { ...row, name: 'full', value: value(0.17), against: null },
+      ...points.map((name) => ({ ...row, name, value: value(0.15), against: value(-0.02) })),
+    ],
+  }
+  const wide = resultLines(table)
+  expect(Math.max(...wide.map((line) => line.length))).toBeLessThanOrEqual(100)
+  expect(wide[0]).toMatch(/images\/s +peak$/)
+  expect(wide.slice(2, 6).map((line) => line.trim().split('   ')[0])).toMatchInlineSnapshot(`
+    [
+      "…lity=30%…atio=10%..50%]",
+      "…lity=30%…atio=20%..30%]",
+      "…lity=50%…atio=10%..50%]",
+      "…lity=50%…atio=20%..30%]",
+    ]
+  `)
+  for (const width of [80, 60, 40]) {
+    const lines = resultLines(table, width)
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width)
+    for (const r of ['10%..50%', '20%..30%']) expect(lines.filter((line) => line.includes(r))).toHaveLength(2)
+  }
 })

@@ -6,7 +6,16 @@ import { collectRuns } from '../../cli/report/collect.js'
 import { reportModel } from '../../cli/report/model.js'
 import { writeReport } from '../../cli/report.js'
 import { labelsOf, palette } from '../../compiler/codegen/charts.js'
-import { galleryOf, halfTrained, hostile, type MadeRun, usual, wellTrained, writeRun } from './runs.js'
+import {
+  galleryOf,
+  halfTrained,
+  hostile,
+  type MadeRun,
+  pixelsCorrect,
+  usual,
+  wellTrained,
+  writeRun,
+} from './runs.js'
 
 const made: string[] = []
 afterEach(() => {
@@ -34,12 +43,15 @@ test('how to make it again is what was typed for the runs, each command once; un
 
 test('labels of a chart show where long names differ', () => {
   const grid = [1, 2].map((i) => `a_long_grid_name[loss.koleo.weight=0.${i},backbone.depth=12]`)
-  expect(labelsOf(['full', ...grid])).toEqual(['full', '…eight=0.1,backbone…', '…eight=0.2,backbone…'])
-  expect(labelsOf(['full', grid[0]!])).toEqual(['full', 'a_long_grid_name[lo…'])
+  expect(labelsOf(['full', ...grid])).toEqual([['full'], ['….weight=0.1,backbo…'], ['….weight=0.2,backbo…']])
+  expect(labelsOf(['full', grid[0]!])).toEqual([['full'], ['a_long_gr….depth=12]']])
   expect(labelsOf([10, 12].map((i) => `grid[backbone.depth=${i}]`))).toEqual([
-    '…[backbone.depth=10]',
-    '…[backbone.depth=12]',
+    ['…[backbone.depth=10]'],
+    ['…[backbone.depth=12]'],
   ])
+  const values = ['10%..50%', '20%..30%'].flatMap((r) => ['30%', '50%'].map((p) => [p, r]))
+  const shown = labelsOf(values.map(([p, r]) => `masks[masking.probability=${p},masking.ratio=${r}]`))
+  expect(shown.every(([line], i) => values[i]!.every((value) => line!.includes(value)))).toBe(true)
 })
 
 test('the usual report: findings, table, differences, costs, curves, pictures', async () => {
@@ -76,6 +88,30 @@ test('the usual report: findings, table, differences, costs, curves, pictures', 
   expect(model.health!.curves[2]!.alt).toContain('full: from 9.000 to 30.00')
   expect(model.gallery!.maps!.strips.map(({ name }) => name)).toEqual(['image', 'untrained', 'full'])
   expect(model.notices).toEqual([])
+})
+
+test('pixels that do as well as the features are neither beaten nor out of reach', async () => {
+  const tie = await modelOf([{ correct: pixelsCorrect }])
+  expect(tie.findings[1]).toBe(
+    'Comparing small pictures pixel by pixel gives 0.500, from which the features cannot be told apart with these images and seeds.',
+  )
+  const beaten = await modelOf([{ correct: '1'.repeat(40) }])
+  expect(beaten.findings[1]).toMatch(
+    /0\.500, which the features beat by 0\.500 \(95\u00a0% interval 0\.\d+ to 0\.\d+\)\.$/,
+  )
+  const missed = await modelOf([{ correct: '0'.repeat(40) }])
+  expect(missed.findings[1]).toMatch(/which the features do not reach: they miss it by 0\.500 \(/)
+})
+
+test('the caption of feature maps says how many variants are not shown', async () => {
+  const runs = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({
+      ...{ variant: i === 0 ? 'full' : `v${i}`, correct: wellTrained, gallery: galleryOf('cat') },
+    }))
+  expect((await modelOf(runs(5))).gallery!.maps!.caption).not.toContain('not shown')
+  const { caption, strips } = (await modelOf(runs(8))).gallery!.maps!
+  expect(strips).toHaveLength(2 + 5)
+  expect(caption).toMatch(/ 3 more variants are not shown\.$/)
 })
 
 test('one variant is compared with its untrained backbone alone', async () => {

@@ -22,6 +22,7 @@ const pixel =
   'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPj/HwADBwIAMCbHYQAAAABJRU5ErkJggg=='
 
 export const untrainedCorrect = '1000000000000000000010000000000000000000'
+export const pixelsCorrect = untrainedCorrect.replace(/00/g, '01')
 
 /** Writes `DIRECTORY/<number>/seed-<n>/`; the directory's own names do not matter, run.json has them. */
 export function writeRun(directory: string, run: MadeRun, number: number): void {
@@ -93,7 +94,7 @@ function evalFile(correct: string | null): EvalFile {
         images: { train: 80, test: names.length, classes: 10, unlabelled: 0 },
         untrained: measured(untrainedCorrect),
         trained: correct === null ? null : measured(correct),
-        rawPixels: measured(untrainedCorrect.replace(/00/g, '01')),
+        rawPixels: measured(pixelsCorrect),
       },
     },
   }

@@ -40,6 +40,7 @@ test('variants against full, paired by seed and image; untrained and raw pixels 
   ])
   expect(table.metric).toBe('knn.top1@1')
   expect(table.base).toBe('full')
+  expect(table.floorDifference).toMatchObject({ mean: -0.375, seeds: 2 })
   expect(resultTable([variant('small', ['1100'])], 'knn', 'top1@1')!.base).toBe('small')
   expect(table.rows[1]).toMatchObject({ imagesPerSecond: 100.5, peakRssBytes: 2000 })
 })
