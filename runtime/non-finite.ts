@@ -16,7 +16,7 @@ export function nonFinite(
     'DINO1036',
     null,
     { term: termText(metric), step, value: String(value), kept: step },
-    { help: wayOut(metric, step, provenance) },
+    { help: wayOut(metric, step, metrics, provenance) },
   )
 }
 
@@ -39,13 +39,31 @@ function termText(metric: string): string {
 }
 
 /** Before the first update no learning rate has done anything: then it is the weight of a loss, or the images. */
-function wayOut(metric: string, step: number, provenance: RunSpec['provenance']): string[] {
-  const weight = weightOf(metric, provenance)
+function wayOut(metric: string, step: number, metrics: Metrics, provenance: RunSpec['provenance']): string[] {
+  const huge = hugeTerm(metrics)
+  const weight = weightOf(metric, provenance) ?? (huge && weightOf(huge.metric, provenance))
   const weights =
-    weight === null ? 'lower the `weight` of the losses' : `lower \`${weight}\`, the factor of this term`
+    weight === null
+      ? 'lower the `weight` of the losses'
+      : metric.startsWith('loss.') && metric !== 'loss.total'
+        ? `lower \`${weight}\`, the factor of this term`
+        : `lower \`${weight}\`: its term is ${huge!.value.toPrecision(2)}`
   const rate = 'lower schedule lr, lengthen its warmup, or raise optimizer eps'
   const ways = [...(weight !== null || step === 0 ? [weights] : []), ...(step > 0 ? [rate] : [])]
   return ways.map((way, i) => (i === ways.length - 1 ? `${way}; then run again` : way))
+}
+
+/** Logarithms of probabilities and of distances: no loss with a sensible weight comes near this. */
+const hugeLoss = 1e6
+
+/** The largest term of a loss that is finite, if it is out of all proportion: its gradient overflows before it does. */
+function hugeTerm(metrics: Metrics): { readonly metric: string; readonly value: number } | null {
+  const terms = Object.entries(metrics)
+    .filter(([name]) => name.startsWith('loss.') && name !== 'loss.total')
+    .map(([metric, values]) => ({ metric, value: values[0]! }))
+    .filter(({ value }) => Number.isFinite(value) && Math.abs(value) > hugeLoss)
+    .sort((a, b) => Math.abs(b.value) - Math.abs(a.value))
+  return terms[0] ?? null
 }
 
 /** `loss.dino_local` -> `loss.dino.weight`; null for gradients and the total. */

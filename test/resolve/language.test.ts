@@ -166,6 +166,11 @@ describe('values', () => {
   })
   it('keep a single value for a list of one', () => {
     expect(variantOf(small('ablation.seeds = 7')).seeds).toEqual([7])
+    const range = resolveText(small('ablation.seeds = 0..2'))
+    expect(listed(range)).toEqual([
+      'error DINO0401 3:18 `ablation.seeds`: expected a list of whole numbers, found 0..2',
+    ])
+    expect(range.diagnostics[0]!.help).toEqual(['write for example `[12]`'])
   })
   it('of augmentation are effective chances, from a preset or one by one', () => {
     const blur = (body: string) => variantOf(small(body)).augment.blur.probability

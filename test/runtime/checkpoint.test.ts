@@ -120,6 +120,7 @@ test('what a killed process left half-written is ignored and swept away', async 
 
 test('a full disk is a diagnostic, and earlier checkpoints stay whole', async () => {
   await writeCheckpoint(directory, memoryState(1), shapes, at(1), 1)
+  const empty = join(directory, 'other')
   const open = promises.open
   vi.spyOn(promises, 'open').mockImplementation(async (path, flags) => {
     const handle = await open(path, flags)
@@ -133,6 +134,12 @@ test('a full disk is a diagnostic, and earlier checkpoints stay whole', async ()
   expect(error).toBeInstanceOf(DiagnosticError)
   expect((error as DiagnosticError).diagnostics[0]).toMatchObject({ code: 'DINO1032', severity: 'error' })
   expect((error as DiagnosticError).message).toContain('the disk is full')
+  const helpOf = (e: unknown) => (e as DiagnosticError).diagnostics[0]!.help.join()
+  expect(helpOf(error)).toContain('earlier checkpoints are whole')
+  // The very first one: there is no earlier one to speak of.
+  const first = await writeCheckpoint(empty, memoryState(0), shapes, at(0), 1).catch((e: unknown) => e)
+  expect(helpOf(first)).toBe('make room, or choose another place with --runs DIR')
+  fs.rmSync(empty, { recursive: true })
   vi.restoreAllMocks()
   expect(fs.readdirSync(directory)).toEqual(['step-00000001'])
   expect((await newestCheckpoint(directory, shapes)).checkpoint?.manifest.step).toBe(1)

@@ -28,6 +28,9 @@ test('a gradient points at the learning rate, before the first update at the wei
     'non-finite gradient of `backbone` (NaN) at step 3',
     rate,
   ])
+  // The gradient of a term overflows before the term does.
+  const huge = { 'grad_norm.backbone': [Number.NaN], 'loss.koleo': [1.25e38], 'loss.ibot': [4] }
+  expect(told(huge, 0)!.slice(1)).toEqual(['lower `loss.koleo.weight`: its term is 1.3e+38; then run again'])
   expect(told({ finite: [0] }, 0)).toEqual([
     'non-finite gradient (NaN) at step 0',
     'lower the `weight` of the losses; then run again',
