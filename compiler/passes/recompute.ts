@@ -40,6 +40,7 @@ export function recompute(module: Module, how: 'off' | 'blocks' | MemoryLimit): 
  */
 function recomputeToFit(module: Module, limit: MemoryLimit): Module {
   const { budgetBytes, peakBytes, leastBytes = peakBytes } = limit
+  const fits = (found: Module, goal: number) => leastBytes(found) <= goal && peakBytes(found) <= goal
   const base = leastBytes(module)
   if (base <= roomy * budgetBytes || (base <= budgetBytes && peakBytes(module) <= budgetBytes)) return module
   const forwards = new Map(module.entries.map((name) => [name, forwardOf(module.functions[name]!)]))
@@ -59,7 +60,7 @@ function recomputeToFit(module: Module, limit: MemoryLimit): Module {
     // Looked for from where the bytes saved add up.
     let guess = 0
     for (let over = base - goal; over > 0 && guess < all; guess++) over -= atThePeak * offers[guess]!.bytes
-    return fewest(0, guess, all, (count) => peakBytes(taking(count)) <= goal)
+    return fewest(0, guess, all, (count) => fits(taking(count), goal))
   }
   const count = toFit(budgetBytes)
   if (count < all) return taking(count)
@@ -77,7 +78,7 @@ export const roomy = 0.9
 function fewest(low: number, guess: number, high: number, does: (count: number) => boolean): number {
   let [from, to] = [low, high]
   // In growing steps, until a count that does and one that does not stand on either side.
-  for (let [at, step] = [guess, 1]; from < to && at < to && at >= from; step *= 2) {
+  for (let [at, step] = [Math.min(guess, high - 1), 1]; from < to && at < to && at >= from; step *= 2) {
     if (does(at)) {
       to = at
       at = Math.max(from, at - step)
