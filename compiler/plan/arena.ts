@@ -71,7 +71,8 @@ export function placeBuffers(buffers: readonly Buffer[], limitBytes: number | nu
   let best: Placement | null = null
   let bestTotal = Number.POSITIVE_INFINITY
   for (const order of orders(buffers, peak.step)) {
-    const placement = placeInOrder(buffers, order, limitBytes)
+    const placement = placeInOrder(buffers, order, limitBytes, bestTotal)
+    if (placement === null) continue
     const total = placement.arenas.reduce((sum, bytes) => sum + bytes, 0)
     if (total < bestTotal) {
       best = placement
@@ -97,7 +98,13 @@ function* orders(buffers: readonly Buffer[], peak: number): Generator<Int32Array
   yield sorted(longest)
 }
 
-function placeInOrder(buffers: readonly Buffer[], order: Int32Array, limitBytes: number | null): Placement {
+/** null as soon as one arena is no smaller than `below`: another order was better. */
+function placeInOrder(
+  buffers: readonly Buffer[],
+  order: Int32Array,
+  limitBytes: number | null,
+  below: number,
+): Placement | null {
   const count = buffers.length
   const starts = Int32Array.from(buffers, (buffer) => buffer.start)
   const ends = Int32Array.from(buffers, (buffer) => buffer.end)
@@ -121,6 +128,7 @@ function placeInOrder(buffers: readonly Buffer[], order: Int32Array, limitBytes:
       insertByOffset(here.by, here.length, offset, i)
       here.length++
       here.bytes = Math.max(here.bytes, at + size)
+      if (here.bytes >= below) return null
       break
     }
   }
