@@ -35,8 +35,8 @@ export function recompute(module: Module, how: 'off' | 'blocks' | MemoryLimit): 
 }
 
 /**
- * The fewest offers, best first, with which the plan fits. Where it fits with none of them, the fewest that come as low
- * as all: DINO0801 then tells how low that is.
+ * The fewest offers, best first, with which the plan fits, or a few more where that fills the budget. Where it fits with
+ * none of them, the fewest that come as low as all: DINO0801 then tells how low that is.
  */
 function recomputeToFit(module: Module, limit: MemoryLimit): Module {
   const { budgetBytes, peakBytes, leastBytes = peakBytes } = limit
@@ -57,9 +57,12 @@ function recomputeToFit(module: Module, limit: MemoryLimit): Module {
     })
   }
   const toFit = (goal: number): number => {
-    // Looked for from where the bytes saved add up.
+    // Looked for from where the bytes saved add up: most often they do, and fill the budget.
     let guess = 0
     for (let over = base - goal; over > 0 && guess < all; guess++) over -= atThePeak * offers[guess]!.bytes
+    const first = taking(guess)
+    const peak = leastBytes(first) <= goal ? peakBytes(first) : Number.POSITIVE_INFINITY
+    if (peak <= goal && peak >= filled * goal) return guess
     return fewest(0, guess, all, (count) => fits(taking(count), goal))
   }
   const count = toFit(budgetBytes)
@@ -67,6 +70,9 @@ function recomputeToFit(module: Module, limit: MemoryLimit): Module {
   const lowest = peakBytes(taking(all))
   return taking(lowest <= budgetBytes ? all : toFit(lowest))
 }
+
+/** A plan that takes this share of its budget gives up no more than it must. */
+const filled = 0.98
 
 /** Of the bytes that offers save, what counts where most are alive at once: a start for the search, no more. */
 const atThePeak = 0.95
