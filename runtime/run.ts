@@ -34,6 +34,9 @@ export interface StepResult {
   readonly waitedSeconds: number
 }
 
+/** What stands between two steps: nothing, a checkpoint or the end, evaluations (with plans of their own). */
+export type Pause = 'no' | 'brief' | 'evaluate'
+
 export interface Training {
   readonly device: Device
   readonly state: State
@@ -43,7 +46,7 @@ export interface Training {
   resetMoments(): Promise<void>
   openInputs(span: PhaseSpan, step: number): Promise<StepSource>
   /** Whether something is to be done between the steps, now that `step` updates are done. */
-  pauses(step: number): boolean
+  pauses(step: number): Pause
   /** Does it: evaluations, a checkpoint. False stops. */
   between(step: number): Promise<boolean>
   /** The number of updates that the state has, where the run must end here; null to go on. */
@@ -72,13 +75,16 @@ export async function train(training: Training, fromStep: number): Promise<numbe
       let pending: Pending | null = null
       let clock = performance.now()
       while (true) {
-        if (step === span.end || training.pauses(step)) {
+        const pause = training.pauses(step)
+        if (step === span.end || pause !== 'no') {
           const end = pending && (await report(pending))
           pending = null
           if (end !== null) return end
-          // An evaluation has a plan of its own: not both at once. Between steps nothing stays in a plan's memory.
-          await executable?.close()
-          executable = null
+          // An evaluation's plan and this one need not be there at once: between steps nothing stays in its memory.
+          if (pause === 'evaluate') {
+            await executable?.close()
+            executable = null
+          }
           if (!(await training.between(step))) return step
           if (step === span.end) break
           clock = performance.now()

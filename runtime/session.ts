@@ -75,7 +75,10 @@ export function trainingOf(session: Session): Training {
     plan: (span) => job.plans[span.phase.plan]!,
     resetMoments: () => resetMoments(session),
     openInputs: (span, step) => session.data.open(span, step),
-    pauses: (step) => settings.stopping() || checkpointDue(step) || dueEvaluations(session, step).length > 0,
+    pauses: (step) => {
+      if (dueEvaluations(session, step).length > 0) return 'evaluate'
+      return settings.stopping() || checkpointDue(step) ? 'brief' : 'no'
+    },
     async between(step) {
       const due = dueEvaluations(session, step)
       if (due.length > 0) {
