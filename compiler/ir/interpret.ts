@@ -13,6 +13,7 @@ import * as residual from './kernels/residual.js'
 import * as tokens from './kernels/tokens.js'
 import * as update from './kernels/update.js'
 import { elements, showType } from './operands.js'
+import { isCollective } from './ops.js'
 import { roundToBf16 } from './precision.js'
 import type {
   AnyOp,
@@ -22,7 +23,6 @@ import type {
   LocalKind,
   Module,
   OpAttrs,
-  OpKind,
   ParamSource,
   TensorType,
   Value,
@@ -115,8 +115,6 @@ export const kernels: { readonly [K in LocalKind]: Kernel<K> } = {
 
 /** Of all ranks' operands, in the order of ranks -> each rank's results. */
 export const collectives: { readonly [K in CollectiveKind]: Collective<K> } = ranks.collectives
-
-export const isCollective = (kind: OpKind): kind is CollectiveKind => Object.hasOwn(collectives, kind)
 
 /** Runs one kernel whose kind is only known at run time. Results are new arrays, or an operand itself. */
 export function runKernel(

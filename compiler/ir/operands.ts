@@ -33,6 +33,14 @@ export const elements = (type: TensorType) => type.shape.reduce((n, size) => n *
 export const groupRows = (groups: readonly Group[]) => groups.reduce((n, g) => n + g.count * g.length, 0)
 export const sequences = (groups: readonly Group[]) => groups.reduce((n, g) => n + g.count, 0)
 
+/**
+ * How many of `count` sequences a site of stochastic depth keeps: a fixed number, whichever the host draws, of each of
+ * `draws` equal parts of the images.
+ */
+export function keptCount(count: number, rate: number, draws = 1): number {
+  return draws * Math.max(Math.trunc((count / draws) * (1 - rate)), 1)
+}
+
 export const tensor = (dtype: DType, ...shape: number[]): TensorType => ({ dtype, shape })
 
 /**

@@ -5,7 +5,7 @@ import type { ShapeContext } from './operands.js'
 import { noCallees, Operands } from './operands.js'
 import { storedTypes, takesBf16 } from './precision.js'
 import { rules } from './shape-rules.js'
-import type { OpAttrs, OpKind, StructuralKind, TensorType } from './types.js'
+import type { CollectiveKind, OpAttrs, OpKind, StructuralKind, TensorType } from './types.js'
 
 /**
  * Names of the operands of each op in order, for messages and printing. `?` marks an optional one, whose place holds
@@ -374,4 +374,11 @@ export function resultTypes(
 }
 
 export const isKind = (name: string): name is OpKind => Object.hasOwn(rules, name)
+/** Kinds that need every rank's operands. */
+export const collectiveKinds: { readonly [K in CollectiveKind]: true } = {
+  all_gather: true,
+  reduce_scatter: true,
+  all_reduce: true,
+}
+export const isCollective = (kind: OpKind): kind is CollectiveKind => Object.hasOwn(collectiveKinds, kind)
 export const isStructural = (kind: OpKind): kind is StructuralKind => Object.hasOwn(structural, kind)

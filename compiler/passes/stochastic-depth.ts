@@ -1,3 +1,4 @@
+import { keptCount } from '../ir/operands.js'
 import type { Func, Group, HostInput, Module, Op, ValueId } from '../ir/types.js'
 import { calleeContext, type Draft, dropUnreachable, inlineCall, openDraft } from './rewrite.js'
 
@@ -38,11 +39,6 @@ export function plainResiduals(module: Module): Module {
       rejoin(draft, { ...op, attrs: { ...op.attrs, rate: 0 } }, null),
     )
   return { ...module, functions }
-}
-
-/** How many of `count` sequences a site with this rate keeps; `draws`: drawn in each of so many equal parts. */
-export function keptSequences(count: number, rate: number, draws = 1): number {
-  return draws * Math.max(Math.trunc((count / draws) * (1 - rate)), 1)
 }
 
 /** Functions with a residual of a rate above 0, in themselves or in what they call. */
@@ -119,7 +115,7 @@ function rejoin(draft: Draft, op: Op<'residual'>, inputs: HostInput[] | null): v
     draft.emitAs('residual_add', [x!, y, null, null, factors], { scales: null }, op.results, op)
     return
   }
-  const kept = groups.map((group) => keptSequences(group.count, rate, draws))
+  const kept = groups.map((group) => keptCount(group.count, rate, draws))
   const subset = hostInput(draft, inputs, {
     name: `kept.${site}(${groupNames(groups)})`,
     type: { dtype: 'i32', shape: [kept.reduce((n, count) => n + count, 0)] },

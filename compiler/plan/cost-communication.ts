@@ -1,5 +1,6 @@
 import { tensorBytes } from '../ir/bytes.js'
-import type { AnyOp, CollectiveKind, Func, Module, TensorType, ValueId } from '../ir/types.js'
+import { isCollective } from '../ir/ops.js'
+import type { CollectiveKind, Func, Module, TensorType, ValueId } from '../ir/types.js'
 
 /**
  * Bytes that one rank exchanges in a step: the payload of each collective of the plan, as often as it runs. What is
@@ -46,10 +47,11 @@ export function communication(module: Module, sharded: boolean): Communication {
     const func = module.functions[entry] as Func
     const runs = i === 0 ? module.microSteps : 1
     for (const op of func.ops) {
-      if (!isCollective(op)) continue
+      const { kind } = op
+      if (!isCollective(kind)) continue
       const types = (ids: readonly (ValueId | null)[]) => ids.map((id) => func.values[id as ValueId]!.type)
-      const sent = runs * payloadBytes(op.kind, types(op.operands), types(op.results))
-      bytes[op.kind] += sent
+      const sent = runs * payloadBytes(kind, types(op.operands), types(op.results))
+      bytes[kind] += sent
       if (op.kind === 'all_gather' && op.module.startsWith('teacher.')) teacher += sent
       if (op.kind === 'all_reduce' && op.module.startsWith('loss.')) targets += sent
       // Of every gradient, in float32 and once a step: what data parallelism would reduce.
@@ -68,6 +70,3 @@ export function communication(module: Module, sharded: boolean): Communication {
     wholeTeacherBytes: bytesPerStep - teacher,
   }
 }
-
-const isCollective = (op: AnyOp): op is AnyOp & { kind: CollectiveKind } =>
-  op.kind === 'all_gather' || op.kind === 'reduce_scatter' || op.kind === 'all_reduce'

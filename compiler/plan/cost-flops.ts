@@ -1,4 +1,5 @@
 import { instantiate } from '../ir/instantiate.js'
+import { keptCount } from '../ir/operands.js'
 import type { AnyOp, Func, Group, Module, OpAttrs, TensorType, ValueId } from '../ir/types.js'
 
 /**
@@ -112,17 +113,9 @@ function counter(module: Module, expectedRows: Readonly<Record<string, number>>)
   return count
 }
 
-/**
- * How many of a group's sequences a branch of this rate computes: fixed, whichever the host draws, in each of `draws`
- * equal parts of the images.
- */
-export function keptSequences(count: number, rate: number, draws = 1): number {
-  return rate > 0 ? draws * Math.max(Math.trunc((count / draws) * (1 - rate)), 1) : count
-}
-
 function keptType(type: TensorType, { rate, draws }: OpAttrs['residual']): TensorType {
   if (rate === 0 || type.segments === undefined) return type
-  const segments = type.segments.map((g): Group => ({ ...g, count: keptSequences(g.count, rate, draws) }))
+  const segments = type.segments.map((g): Group => ({ ...g, count: keptCount(g.count, rate, draws) }))
   const rows = segments.reduce((sum, g) => sum + g.count * g.length, 0)
   return { ...type, shape: [rows, ...type.shape.slice(1)], segments }
 }

@@ -1,8 +1,9 @@
+import { keptCount } from '../ir/operands.js'
 import type { Module } from '../ir/types.js'
 import type { Phase, ResolvedExperiment } from '../resolve/resolved.js'
 import { phaseSchedules } from './build-run-spec.js'
 import type { Communication } from './cost-communication.js'
-import { keptSequences, type ModelFlops, totalFlops } from './cost-flops.js'
+import { type ModelFlops, totalFlops } from './cost-flops.js'
 import type { Memory } from './cost-memory.js'
 import type { Plan } from './plan.js'
 import { type ScheduleSummary, type StepClock, summarize, timeInSteps } from './times.js'
@@ -179,7 +180,7 @@ function phaseCost(
 }
 
 function keptOf(count: number, rates: readonly number[], draws: number): number | readonly number[] {
-  const kept = rates.map((rate) => keptSequences(count, rate, draws))
+  const kept = rates.map((rate) => keptCount(count, rate, draws))
   const [first = count] = kept
   return kept.every((n) => n === first) ? first : kept
 }

@@ -1,5 +1,6 @@
 import type { Data } from '../../compiler/ir/interpret.js'
-import { collectives, isCollective, kernels, runCollective, runKernel } from '../../compiler/ir/interpret.js'
+import { collectives, kernels, runCollective, runKernel } from '../../compiler/ir/interpret.js'
+import { isCollective } from '../../compiler/ir/ops.js'
 import type { CollectiveKind, OpAttrs } from '../../compiler/ir/types.js'
 import type { Plan, PlanTensor, StateSpec, Step } from '../../compiler/plan/plan.js'
 import { diagnose } from '../../diagnostics/catalogue.js'

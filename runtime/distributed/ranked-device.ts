@@ -1,3 +1,4 @@
+import { collectiveKinds } from '../../compiler/ir/ops.js'
 import type { Shards } from '../../compiler/ir/types.js'
 import type { Plan, StateSpec } from '../../compiler/plan/plan.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
@@ -63,7 +64,7 @@ interface RankedState extends State {
 }
 
 const exchanges = ({ target }: Plan): boolean =>
-  ['all_gather', 'reduce_scatter', 'all_reduce'].some((kind) => target.requires.includes(`op:${kind}`))
+  Object.keys(collectiveKinds).some((kind) => target.requires.includes(`op:${kind}`))
 
 /** On copies of what the plan reads, as it is now. */
 async function loadWhole(device: Device, plan: Plan, state: RankedState): Promise<Executable> {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest'
-import { isCollective } from '../../compiler/ir/interpret.js'
+import { isCollective } from '../../compiler/ir/ops.js'
 import type { Plan } from '../../compiler/plan/plan.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { Device, HostTensor } from '../../runtime/devices/device.js'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { keptSequences, plainResiduals, stochasticDepth } from '../../compiler/passes/stochastic-depth.js'
+import { keptCount } from '../../compiler/ir/operands.js'
+import { plainResiduals, stochasticDepth } from '../../compiler/passes/stochastic-depth.js'
 import { f32, graph, outcome, text } from './graph.js'
 import { distance } from './step.js'
 
@@ -164,7 +165,7 @@ describe('stochastic depth', () => {
         [24, 0.4],
         [96, 0.4],
         [1, 0.9],
-      ].map(([count, rate]) => keptSequences(count!, rate!)),
+      ].map(([count, rate]) => keptCount(count!, rate!)),
     ).toEqual([89, 358, 38, 153, 14, 57, 1])
   })
 })
