@@ -11,17 +11,22 @@ import { openRunDevice } from '../runtime/devices/registry.js'
 import { openForRun } from '../runtime/distributed/open.js'
 import { exit } from './exit.js'
 import { pickVariants, targetOf } from './jobs.js'
-import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  addRanksOption,
+  type FileFlags,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+  type RanksFlag,
+} from './options.js'
 import { reportDiagnostics } from './print.js'
 import { countOption } from './run-options.js'
 import { aligned, bytes, rate, significant } from './terminal/figures.js'
 import { UsageError } from './usage-error.js'
 
-interface Options {
-  readonly set?: string[]
-  readonly param?: string[]
-  readonly format?: string
-  readonly json?: boolean
+interface Options extends FileFlags, FormatFlags, RanksFlag {
   readonly device?: string
   readonly threads?: string
   readonly steps: string

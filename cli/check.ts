@@ -5,19 +5,22 @@ import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { inOrder, summary } from '../diagnostics/order.js'
 import { renderSarif } from '../diagnostics/render/sarif.js'
 import { exit } from './exit.js'
-import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  type FileFlags,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+} from './options.js'
 import { hasErrors, renderDiagnostics } from './print.js'
 import { readSource, standardInput } from './source.js'
 import { version } from './version.js'
 
 type Format = 'human' | 'short' | 'json' | 'sarif'
 
-interface Options {
-  readonly format?: string
-  readonly json?: boolean
+interface Options extends FileFlags, FormatFlags {
   readonly denyWarnings?: boolean
-  readonly set?: string[]
-  readonly param?: string[]
 }
 
 export function define(command: Command): void {

@@ -9,17 +9,21 @@ import { elided, elidedNames } from '../diagnostics/render/elided.js'
 import { chunks, wrapped } from '../diagnostics/render/wrapped.js'
 import { type Derived, derive, figureLines } from './diff/derived.js'
 import { exit } from './exit.js'
-import { addFileOptions, addFormatOption, type FileOptions, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  type FileFlags,
+  type FileOptions,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+} from './options.js'
 import { columnsOf, reportDiagnostics, usesColor } from './print.js'
 import { resolveEntry, warningsOf } from './resolve-file.js'
 import { aligned } from './terminal/figures.js'
 import { cut, shortened } from './terminal/screen.js'
 
-interface Options {
-  readonly format?: string
-  readonly json?: boolean
-  readonly set?: string[]
-  readonly param?: string[]
+interface Options extends FileFlags, FormatFlags {
   readonly exitCode?: boolean
 }
 

@@ -10,19 +10,23 @@ import { experimentDirectory, lockPath } from '../runtime/run-directory.js'
 import { executeJobs } from './execute.js'
 import { exit } from './exit.js'
 import { compileJobs, oncePerVariant, pickVariants, targetOf } from './jobs.js'
-import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  addRanksOption,
+  type FileFlags,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+  type RanksFlag,
+} from './options.js'
 import { renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { printResults } from './results.js'
 import { addDeviceOptions, countOption, type DeviceFlags, listOption, runCommand } from './run-options.js'
 import { stopOnSignals } from './stop.js'
 import { diagnosticOf, imageReports } from './terminal/image-reports.js'
 
-interface Options extends DeviceFlags {
-  readonly ranks?: string
-  readonly set?: string[]
-  readonly param?: string[]
-  readonly format?: string
-  readonly json?: boolean
+interface Options extends DeviceFlags, FileFlags, FormatFlags, RanksFlag {
   readonly runs: string
   readonly only?: string
   readonly seed?: string

@@ -12,18 +12,21 @@ import { runFeatures } from '../runtime/run-features.js'
 import { encodeSafetensors } from '../runtime/safetensors.js'
 import { exit } from './exit.js'
 import { compileJobs, pickVariants, targetOf } from './jobs.js'
-import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  type FileFlags,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+} from './options.js'
 import { reportDiagnostics } from './print.js'
 import { addDeviceOptions, countOption, type DeviceFlags, runCommand } from './run-options.js'
 import { grouped } from './terminal/figures.js'
 import { imageReports } from './terminal/image-reports.js'
 import { UsageError } from './usage-error.js'
 
-interface Options extends DeviceFlags {
-  readonly set?: string[]
-  readonly param?: string[]
-  readonly format?: string
-  readonly json?: boolean
+interface Options extends DeviceFlags, FileFlags, FormatFlags {
   readonly out: string
   readonly what: string
   readonly of?: string

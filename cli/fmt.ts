@@ -14,15 +14,13 @@ import type { Command } from 'commander'
 import { parse } from '../grammar/parser.js'
 import { format } from '../grammar/printer.js'
 import { exit } from './exit.js'
-import { addFormatOption, formatOption } from './options.js'
+import { addFormatOption, type FormatFlags, formatOption } from './options.js'
 import { renderDiagnostics } from './print.js'
 import { readSource, standardInput } from './source.js'
 import { UsageError } from './usage-error.js'
 
-interface Options {
+interface Options extends FormatFlags {
   readonly check?: boolean
-  readonly format?: string
-  readonly json?: boolean
 }
 
 export function define(command: Command): void {

@@ -10,6 +10,21 @@ export interface FileOptions {
   readonly params: Record<string, string>
 }
 
+/** What `addFileOptions` gives a command. */
+export interface FileFlags {
+  readonly set?: string[]
+  readonly param?: string[]
+}
+/** What `addFormatOption` does. */
+export interface FormatFlags {
+  readonly format?: string
+  readonly json?: boolean
+}
+/** What `addRanksOption` does. */
+export interface RanksFlag {
+  readonly ranks?: string
+}
+
 const collect = (value: string, previous: string[] = []) => [...previous, value]
 
 /** `--set` and `--param`, for every command that takes a file. */
@@ -25,7 +40,7 @@ export function addRanksOption(command: Command): Command {
 }
 
 /** Reads what `addFileOptions` and `addRanksOption` collected; a malformed one is a usage error. */
-export function fileOptions(options: { set?: string[]; param?: string[]; ranks?: string }): FileOptions {
+export function fileOptions(options: FileFlags & RanksFlag): FileOptions {
   for (const setting of options.set ?? []) assignment('--set', setting, 'schedule.batch="32 img"')
   const params: Record<string, string> = {}
   for (const given of options.param ?? []) {

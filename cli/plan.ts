@@ -4,7 +4,16 @@ import { jumps, overBudget } from '../compiler/plan/findings.js'
 import type { ResolvedFamily } from '../compiler/resolve/resolve.js'
 import type { ResolvedExperiment } from '../compiler/resolve/resolved.js'
 import { exit } from './exit.js'
-import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  addRanksOption,
+  type FileFlags,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+  type RanksFlag,
+} from './options.js'
 import { dataAtHand } from './plan/data-at-hand.js'
 import { emit, emitStages } from './plan/emit.js'
 import { explain } from './plan/explain.js'
@@ -15,11 +24,7 @@ import { columnsOf, reportDiagnostics, usesColor } from './print.js'
 import { resolveFile } from './resolve-file.js'
 import { UsageError } from './usage-error.js'
 
-interface Options {
-  readonly set?: string[]
-  readonly param?: string[]
-  readonly format?: string
-  readonly json?: boolean
+interface Options extends FileFlags, FormatFlags, RanksFlag {
   readonly memory?: boolean
   readonly explain?: boolean
   readonly emit?: string

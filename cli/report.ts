@@ -8,7 +8,14 @@ import { damagedFiles } from '../runtime/damage.js'
 import { replaceFile } from '../runtime/durable.js'
 import { experimentDirectory, filesIn } from '../runtime/run-directory.js'
 import { exit } from './exit.js'
-import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  type FileFlags,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+} from './options.js'
 import { reportDiagnostics } from './print.js'
 import { changesOf } from './report/changes.js'
 import { collectRuns, runDirectories } from './report/collect.js'
@@ -16,11 +23,7 @@ import { reportModel } from './report/model.js'
 import { resolveEntry } from './resolve-file.js'
 import { UsageError } from './usage-error.js'
 
-interface Options {
-  readonly set?: string[]
-  readonly param?: string[]
-  readonly format?: string
-  readonly json?: boolean
+interface Options extends FileFlags, FormatFlags {
   readonly runs: string
 }
 

@@ -6,16 +6,19 @@ import { writeExperiment, writeValue } from '../compiler/resolve/write.js'
 import type { Span } from '../diagnostics/diagnostic.js'
 import { didYouMean } from '../diagnostics/nearest.js'
 import { exit } from './exit.js'
-import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  type FileFlags,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+} from './options.js'
 import { columnsOf } from './print.js'
 import { resolveFile } from './resolve-file.js'
 import { UsageError } from './usage-error.js'
 
-interface Options {
-  readonly format?: string
-  readonly json?: boolean
-  readonly set?: string[]
-  readonly param?: string[]
+interface Options extends FileFlags, FormatFlags {
   readonly where?: string
   readonly places?: boolean
 }

@@ -23,7 +23,16 @@ import {
   refuseOverBudget,
   targetOf,
 } from './jobs.js'
-import { addFileOptions, addFormatOption, addRanksOption, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  addRanksOption,
+  type FileFlags,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+  type RanksFlag,
+} from './options.js'
 import { columnsOf, renderDiagnostics, reportDiagnostics, usesColor } from './print.js'
 import { tableOf } from './results.js'
 import { addDeviceOptions, countOption, type DeviceFlags, listOption, runCommand } from './run-options.js'
@@ -34,12 +43,7 @@ import { imageReports } from './terminal/image-reports.js'
 import { resultLines } from './terminal/result-lines.js'
 import { openJsonView, openLiveView, openPlainView, type RunView } from './terminal/run-view.js'
 
-interface Options extends DeviceFlags {
-  readonly ranks?: string
-  readonly set?: string[]
-  readonly param?: string[]
-  readonly format?: string
-  readonly json?: boolean
+interface Options extends DeviceFlags, FileFlags, FormatFlags, RanksFlag {
   readonly runs: string
   readonly only?: string
   readonly seed?: string

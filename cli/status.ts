@@ -9,17 +9,20 @@ import { lockOwner } from '../runtime/lock.js'
 import { lockPath, type RunFiles, type RunRecord, readRecord, runFiles } from '../runtime/run-directory.js'
 import { exit } from './exit.js'
 import { pickVariants } from './jobs.js'
-import { addFileOptions, addFormatOption, fileOptions, formatOption } from './options.js'
+import {
+  addFileOptions,
+  addFormatOption,
+  type FileFlags,
+  type FormatFlags,
+  fileOptions,
+  formatOption,
+} from './options.js'
 import { usesColor } from './print.js'
 import { runCommand } from './run-options.js'
 import { aligned, score } from './terminal/figures.js'
 import { visibleLength } from './terminal/screen.js'
 
-interface Options {
-  readonly set?: string[]
-  readonly param?: string[]
-  readonly format?: string
-  readonly json?: boolean
+interface Options extends FileFlags, FormatFlags {
   readonly runs: string
 }
 
