@@ -1,10 +1,9 @@
-// Ways of computing the same beside one another, ours all of them, in turn:
-//   npm run bench:own -- [--cases NAME,NAME] [--pairs N] [--threads N] [--write]
+// Ways of computing the same beside one another, ours all of them, in turn.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { count, machine, pick, publish, root } from '../runner/programs.js'
+import { count, machine, pick, publish, readOptions, root } from '../runner/programs.js'
 import { attention } from './attention.js'
 import type { Case } from './context.js'
 import { page, type Section } from './figures.js'
@@ -23,14 +22,17 @@ const cases: readonly Case[] = [
   { name: 'kernels', run: kernels },
 ]
 
-const { values: options } = parseArgs({
-  options: {
-    cases: { type: 'string' },
-    pairs: { type: 'string', default: '5' },
-    threads: { type: 'string', default: String(cpus().length) },
-    write: { type: 'boolean', default: false },
-  },
-})
+const usage = 'npm run bench:own -- [--cases NAME,NAME] [--pairs N] [--threads N] [--write]'
+const read = () =>
+  parseArgs({
+    options: {
+      cases: { type: 'string' },
+      pairs: { type: 'string', default: '5' },
+      threads: { type: 'string', default: String(cpus().length) },
+      write: { type: 'boolean', default: false },
+    },
+  })
+const { values: options } = readOptions(usage, read)
 const chosen = pick(cases, options.cases)
 const [pairs, threads] = [count('pairs', options.pairs), count('threads', options.threads)]
 process.chdir(root)

@@ -1,6 +1,4 @@
-// Steps of ours beside the same steps in PyTorch, in turn, each in a process of its own:
-//   npm run bench:peer -- [--cases NAME,NAME] [--pairs N] [--steps N] [--threads N] [--write] [--setup]
-// PyTorch is taken from DINO_PEER_PYTHON, else from .peer/, which --setup makes (a few gigabytes from PyPI).
+// Steps of ours beside the same steps in PyTorch, in turn, each in a process of its own.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
@@ -8,18 +6,33 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Case, cases } from './cases.js'
 import { compare, markdown, type Pair, type Row } from './figures.js'
-import { benchStep, count, lastLine, machine, pick, publish, refuse, root, run } from './programs.js'
+import {
+  benchStep,
+  count,
+  lastLine,
+  machine,
+  pick,
+  publish,
+  readOptions,
+  refuse,
+  root,
+  run,
+} from './programs.js'
 
-const { values: options } = parseArgs({
-  options: {
-    cases: { type: 'string' },
-    pairs: { type: 'string', default: '5' },
-    steps: { type: 'string', default: '3' },
-    threads: { type: 'string', default: String(cpus().length) },
-    write: { type: 'boolean', default: false },
-    setup: { type: 'boolean', default: false },
-  },
-})
+const usage = `npm run bench:peer -- [--cases NAME,NAME] [--pairs N] [--steps N] [--threads N] [--write] [--setup]
+PyTorch is taken from DINO_PEER_PYTHON, else from .peer/, which --setup makes (a few gigabytes from PyPI).`
+const read = () =>
+  parseArgs({
+    options: {
+      cases: { type: 'string' },
+      pairs: { type: 'string', default: '5' },
+      steps: { type: 'string', default: '3' },
+      threads: { type: 'string', default: String(cpus().length) },
+      write: { type: 'boolean', default: false },
+      setup: { type: 'boolean', default: false },
+    },
+  })
+const { values: options } = readOptions(usage, read)
 const own = join(root, '.peer/bin/python')
 if (options.setup) setUp()
 

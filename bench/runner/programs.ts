@@ -32,6 +32,19 @@ export function run(command: string, args: readonly string[]): string {
   return done.stdout
 }
 
+/** What the command line says; `--help` prints the usage, and what cannot be read refuses with it. */
+export function readOptions<T>(usage: string, read: () => T): T {
+  if (process.argv.includes('--help') || process.argv.includes('-h')) {
+    console.log(usage)
+    process.exit(0)
+  }
+  try {
+    return read()
+  } catch (error) {
+    return refuse(`${(error as Error).message}\n${usage}`)
+  }
+}
+
 export function refuse(why: string): never {
   console.error(why)
   process.exit(2)
