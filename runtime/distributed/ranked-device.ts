@@ -48,8 +48,13 @@ export function openRanks({ devices, openGroup, whole, shards }: RankedOptions):
       if (!exchanges(plan)) return loadWhole(whole, plan, state as RankedState)
       const group = openGroup()
       const executables: Executable[] = []
-      for (const [rank, device] of devices.entries())
-        executables.push(await device.load(plan, (state as RankedState).ranks[rank] as State, group[rank]))
+      try {
+        for (const [rank, device] of devices.entries())
+          executables.push(await device.load(plan, (state as RankedState).ranks[rank] as State, group[rank]))
+      } catch (error) {
+        for (const executable of executables) await executable.close()
+        throw error
+      }
       return joinExecutables(executables)
     },
     close: async () => {
