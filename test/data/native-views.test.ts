@@ -4,6 +4,7 @@ import { Augmenter, type Image, normalizationTables, type View } from '../../run
 import { openNativeViews } from '../../runtime/data/native-views.js'
 import { loadAddon } from '../../runtime/devices/native/addon.js'
 import { stream } from '../../runtime/philox.js'
+import { nativeMissing, nativeSkipped } from '../support/native-missing.js'
 
 /** Every step often, and each alone and with others. */
 const augment: Augment = {
@@ -29,8 +30,7 @@ function picture(width: number, height: number, channels: number, seed: number):
   return { data, width, height, channels }
 }
 
-const sets = loadAddon()
-  .instructionSets()
+const sets = (nativeMissing ? [] : loadAddon().instructionSets())
   .map(([name, , supported], index) => ({ name, supported, index }))
   .filter(({ supported }) => supported)
 
@@ -59,7 +59,7 @@ describe.each(sets)('native views ($name)', ({ index }) => {
   })
 })
 
-describe('augmentView', () => {
+describe.skipIf(nativeMissing !== null)(`augmentView${nativeSkipped}`, () => {
   it('refuses boxes beyond the image and views beyond the output', () => {
     const addon = loadAddon()
     const image = picture(8, 8, 1, 0)

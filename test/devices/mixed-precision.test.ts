@@ -1,12 +1,12 @@
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Device, HostTensor } from '../../runtime/devices/device.js'
-import { loadAddon } from '../../runtime/devices/native/addon.js'
 import { openDevice } from '../../runtime/devices/registry.js'
 import { initialState } from '../../runtime/initialize.js'
 import { load } from '../golden/execute.js'
 import { tinyBackbone, tinyExperiment } from '../golden/experiment.js'
 import { madeUpInputs } from '../lower/inputs.js'
 import { lowered } from '../passes/step.js'
+import { nativeMissing, nativeSkipped } from '../support/native-missing.js'
 
 /** Small, but with everything that a step of a real size has; odd numbers of rows among it. */
 const experiment = tinyExperiment({
@@ -99,15 +99,6 @@ const bits = (values: HostTensor) => Buffer.from(values.buffer, values.byteOffse
 const sameBits = (a: ReadonlyMap<string, HostTensor>, b: ReadonlyMap<string, HostTensor>) =>
   [...a].filter(([name, values]) => bits(values).compare(bits(b.get(name)!)) !== 0).map(([name]) => name)
 
-function missing(): boolean {
-  try {
-    loadAddon()
-    return false
-  } catch {
-    return true
-  }
-}
-
 describe('bf16 on the oracle', () => {
   it('gives the gradients and losses of float32', async () => {
     const device = await openDevice('interpret', { threads: null })
@@ -118,11 +109,15 @@ describe('bf16 on the oracle', () => {
   })
 })
 
-describe.skipIf(missing())('bf16 on native', async () => {
-  const devices = await Promise.all([1, 2, 3].map((threads) => openDevice('native', { threads })))
-  const [device, ...others] = devices as [Device, ...Device[]]
+describe.skipIf(nativeMissing !== null)(`bf16 on native${nativeSkipped}`, () => {
+  let device: Device
+  let others: readonly Device[]
+  beforeAll(async () => {
+    const open = (threads: number) => openDevice('native', { threads })
+    ;[device, ...others] = [await open(1), await open(2), await open(3)]
+  })
   afterAll(async () => {
-    for (const each of devices) await each.close()
+    for (const each of [device, ...others]) await each.close()
   })
 
   it('trains as float32 does: the first gradients, and the losses of 50 steps', async () => {

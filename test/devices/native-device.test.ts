@@ -19,7 +19,7 @@ import {
   type StepOutcome,
   tinyStep,
 } from '../passes/step.js'
-import { nativeMissing } from '../support/native-missing.js'
+import { nativeMissing, nativeSkipped } from '../support/native-missing.js'
 
 const capabilities: ReadonlySet<string> = new Set(Object.keys(kernels).map((kind) => `op:${kind}`))
 
@@ -90,171 +90,164 @@ const steps: Readonly<Record<string, () => Module>> = {
   'swiglu and registers': () => tinyStep({ backbone: { ...tinyBackbone, ffn: 'swiglu', registers: 2 } }),
 }
 
-describe.skipIf(nativeMissing !== null)(
-  `native device${nativeMissing ? ` (skipped: ${nativeMissing})` : ''}`,
-  () => {
-    let one: Device
-    let two: Device
-    let oracle: Device
-    beforeAll(async () => {
-      one = await openNative({ threads: 1 })
-      two = await openNative({ threads: 2 })
-      oracle = await openInterpret()
-    })
-    afterAll(async () => {
-      for (const device of [one, two, oracle]) await device.close()
-    })
+describe.skipIf(nativeMissing !== null)(`native device${nativeSkipped}`, () => {
+  let one: Device
+  let two: Device
+  let oracle: Device
+  beforeAll(async () => {
+    one = await openNative({ threads: 1 })
+    two = await openNative({ threads: 2 })
+    oracle = await openInterpret()
+  })
+  afterAll(async () => {
+    for (const device of [one, two, oracle]) await device.close()
+  })
 
-    for (const [name, make] of Object.entries(steps))
-      for (const on of [true, false])
-        for (const rows of [5, 0])
-          it(`${name}, pack and fuse ${on ? 'on' : 'off'}, ${rows} masked rows: as the oracle, on 1 and 2 threads`, async () => {
-            const step = compiled(make(), on)
-            const native = await runStep(one, step, rows)
-            const expected = await runStep(oracle, step, rows)
-            const { name, relative } = distance(native, expected, false)
-            expect(relative, name).toBeLessThan(1e-4)
-            const threaded = await runStep(two, step, rows)
-            expect(distance(threaded, native)).toEqual({ name: '', relative: 0 })
-          })
-
-    for (const [name, make] of Object.entries(steps))
-      for (const precision of ['float32', 'bf16'] as const)
-        it(`${name}, ${precision}: recomputation of any extent changes no bit`, async () => {
-          const all = new Set([...capabilities, 'bf16'])
-          const kept = compiled(make(), true, { precision, capabilities: all })
-          const whole = await runStep(two, kept)
-          const extents = [
-            repeating(1),
-            repeating(12),
-            repeating(Number.POSITIVE_INFINITY),
-            'blocks',
-          ] as const
-          const repeated = await Promise.all(
-            extents.map(async (recompute) => {
-              const again = compiled(make(), true, { precision, recompute, capabilities: all })
-              expect(distance(await runStep(two, again), whole)).toEqual({ name: '', relative: 0 })
-              return repeatedOps(again.module).length
-            }),
-          )
-          expect(repeated[0]).toBeGreaterThan(0)
-          expect(repeated[1]).toBeGreaterThanOrEqual(12)
-          expect(repeated[2]).toBeGreaterThan(repeated[1]!)
+  for (const [name, make] of Object.entries(steps))
+    for (const on of [true, false])
+      for (const rows of [5, 0])
+        it(`${name}, pack and fuse ${on ? 'on' : 'off'}, ${rows} masked rows: as the oracle, on 1 and 2 threads`, async () => {
+          const step = compiled(make(), on)
+          const native = await runStep(one, step, rows)
+          const expected = await runStep(oracle, step, rows)
+          const { name, relative } = distance(native, expected, false)
+          expect(relative, name).toBeLessThan(1e-4)
+          const threaded = await runStep(two, step, rows)
+          expect(distance(threaded, native)).toEqual({ name: '', relative: 0 })
         })
-    for (const rows of [5, 0])
-      it(`logits that are never stored, ${rows} masked rows: as the oracle's that are`, async () => {
-        const native = await runStep(two, compiled(tinyStep(), true, { streamLogits: 'always' }), rows)
-        const expected = await runStep(oracle, compiled(tinyStep(), true), rows)
-        const { name, relative } = distance(native, expected, false)
-        expect(relative, name).toBeLessThan(1e-4)
+
+  for (const [name, make] of Object.entries(steps))
+    for (const precision of ['float32', 'bf16'] as const)
+      it(`${name}, ${precision}: recomputation of any extent changes no bit`, async () => {
+        const all = new Set([...capabilities, 'bf16'])
+        const kept = compiled(make(), true, { precision, capabilities: all })
+        const whole = await runStep(two, kept)
+        const extents = [repeating(1), repeating(12), repeating(Number.POSITIVE_INFINITY), 'blocks'] as const
+        const repeated = await Promise.all(
+          extents.map(async (recompute) => {
+            const again = compiled(make(), true, { precision, recompute, capabilities: all })
+            expect(distance(await runStep(two, again), whole)).toEqual({ name: '', relative: 0 })
+            return repeatedOps(again.module).length
+          }),
+        )
+        expect(repeated[0]).toBeGreaterThan(0)
+        expect(repeated[1]).toBeGreaterThanOrEqual(12)
+        expect(repeated[2]).toBeGreaterThan(repeated[1]!)
       })
-
-    it('refuses a plan with an operand that does not fit, at the step', async () => {
-      const whole = compiled(tinyStep(), true)
-      const { plan } = whole
-      const { state } = await load(two, whole)
-      const step = plan.programs[0]!.steps.findIndex((s) => s.op === 'layer_norm')
-      const broken = structuredClone(plan) as unknown as {
-        programs: { steps: { operands: number[] }[] }[]
-      }
-      broken.programs[0]!.steps[step]!.operands.reverse()
-      await expect(two.load(broken as unknown as Plan, state)).rejects.toThrow(DiagnosticError)
-      await state.close()
+  for (const rows of [5, 0])
+    it(`logits that are never stored, ${rows} masked rows: as the oracle's that are`, async () => {
+      const native = await runStep(two, compiled(tinyStep(), true, { streamLogits: 'always' }), rows)
+      const expected = await runStep(oracle, compiled(tinyStep(), true), rows)
+      const { name, relative } = distance(native, expected, false)
+      expect(relative, name).toBeLessThan(1e-4)
     })
 
-    it('refuses what only the library can see: a plan that names state of another size', async () => {
-      const whole = compiled(tinyStep(), true)
-      const { plan } = whole
-      const tensors = plan.state.map((s) => ({
-        ...s,
-        shape: [1],
-        storedShape: [1],
-        init: { kind: 'zeros' as const },
-      }))
-      const state = await two.state({ tensors })
-      await expect(two.load(plan, state)).rejects.toThrow(/DINO0902.*another size/)
-      await state.close()
-    })
+  it('refuses a plan with an operand that does not fit, at the step', async () => {
+    const whole = compiled(tinyStep(), true)
+    const { plan } = whole
+    const { state } = await load(two, whole)
+    const step = plan.programs[0]!.steps.findIndex((s) => s.op === 'layer_norm')
+    const broken = structuredClone(plan) as unknown as {
+      programs: { steps: { operands: number[] }[] }[]
+    }
+    broken.programs[0]!.steps[step]!.operands.reverse()
+    await expect(two.load(broken as unknown as Plan, state)).rejects.toThrow(DiagnosticError)
+    await state.close()
+  })
 
-    it('an index outside its tensor stops the run with the name of the input', async () => {
-      const whole = compiled(tinyStep(), true)
-      const { module, plan } = whole
+  it('refuses what only the library can see: a plan that names state of another size', async () => {
+    const whole = compiled(tinyStep(), true)
+    const { plan } = whole
+    const tensors = plan.state.map((s) => ({
+      ...s,
+      shape: [1],
+      storedShape: [1],
+      init: { kind: 'zeros' as const },
+    }))
+    const state = await two.state({ tensors })
+    await expect(two.load(plan, state)).rejects.toThrow(/DINO0902.*another size/)
+    await state.close()
+  })
+
+  it('an index outside its tensor stops the run with the name of the input', async () => {
+    const whole = compiled(tinyStep(), true)
+    const { module, plan } = whole
+    const { state, executable } = await load(two, whole)
+    const inputs = inputValues(module.inputs, { rows: 5, firstMicroStep: true, step: 0 })
+    const rows = plan.inputs.find((i) => i.generator.kind === 'mask_rows')!.name
+    ;(inputs[rows] as Int32Array)[2] = 100000
+    await executable.writeInputs(inputs)
+    await expect(executable.run(plan.programs[0]!.name)).rejects.toThrow(
+      /DINO0905: `mask_rows.*` holds 100000/,
+    )
+    await executable.close()
+    await state.close()
+  })
+
+  it('inputs written while a run is under way are those of the next run', async () => {
+    const whole = compiled(tinyStep(), true)
+    const { module, plan } = whole
+    const inputs = (step: number) => inputValues(module.inputs, { rows: 5, firstMicroStep: true, step })
+    const sequence = async (waits: boolean) => {
       const { state, executable } = await load(two, whole)
-      const inputs = inputValues(module.inputs, { rows: 5, firstMicroStep: true, step: 0 })
-      const rows = plan.inputs.find((i) => i.generator.kind === 'mask_rows')!.name
-      ;(inputs[rows] as Int32Array)[2] = 100000
-      await executable.writeInputs(inputs)
-      await expect(executable.run(plan.programs[0]!.name)).rejects.toThrow(
-        /DINO0905: `mask_rows.*` holds 100000/,
-      )
-      await executable.close()
-      await state.close()
-    })
-
-    it('inputs written while a run is under way are those of the next run', async () => {
-      const whole = compiled(tinyStep(), true)
-      const { module, plan } = whole
-      const inputs = (step: number) => inputValues(module.inputs, { rows: 5, firstMicroStep: true, step })
-      const sequence = async (waits: boolean) => {
-        const { state, executable } = await load(two, whole)
-        const runs: Promise<void>[] = []
-        for (let step = 0; step < 4; step++) {
-          const values = inputs(step)
-          await executable.writeInputs(values)
-          for (const data of Object.values(values)) data.fill(0)
-          for (const { name } of plan.programs) {
-            const run = executable.run(name)
-            if (waits) await run
-            else runs.push(run)
-          }
+      const runs: Promise<void>[] = []
+      for (let step = 0; step < 4; step++) {
+        const values = inputs(step)
+        await executable.writeInputs(values)
+        for (const data of Object.values(values)) data.fill(0)
+        for (const { name } of plan.programs) {
+          const run = executable.run(name)
+          if (waits) await run
+          else runs.push(run)
         }
-        await Promise.all(runs)
-        const total = (await executable.metrics())['loss.total']![0]
-        const weights = await state.read(state.names[0]!)
-        await executable.close()
-        await state.close()
-        return { total, weights }
       }
-      expect(await sequence(false)).toEqual(await sequence(true))
-    })
-
-    it('measures the seconds of every step', async () => {
-      const whole = compiled(tinyStep(), true)
-      const { module, plan } = whole
-      const { state, executable } = await load(two, whole)
-      await executable.writeInputs(inputValues(module.inputs, { rows: 5, firstMicroStep: true, step: 0 }))
-      for (const { name } of plan.programs) await executable.run(name)
-      const parts = await executable.profile!()
-      expect(new Set(parts.map((p) => p.op))).toEqual(
-        new Set(plan.programs.flatMap((p) => p.steps.map((s) => s.op))),
-      )
-      expect(parts.every((p) => p.seconds > 0)).toBe(true)
-      expect((await executable.profile!()).every((p) => p.seconds === 0)).toBe(true)
+      await Promise.all(runs)
+      const total = (await executable.metrics())['loss.total']![0]
+      const weights = await state.read(state.names[0]!)
       await executable.close()
       await state.close()
-    })
+      return { total, weights }
+    }
+    expect(await sequence(false)).toEqual(await sequence(true))
+  })
 
-    it('a device closed during a run ends it with a diagnostic', async () => {
-      const whole = compiled(tinyStep(), true)
-      const { module, plan } = whole
-      const device = await openNative({ threads: 2 })
-      const { executable } = await load(device, whole)
-      await executable.writeInputs(inputValues(module.inputs, { rows: 5, firstMicroStep: true, step: 0 }))
-      const runs = Array.from({ length: 50 }, () => executable.run(plan.programs[0]!.name))
-      const settled = Promise.allSettled(runs)
-      await device.close()
-      const last = (await settled).at(-1)!
-      expect(last.status === 'rejected' && String(last.reason)).toMatch(/DINO0906/)
-    })
+  it('measures the seconds of every step', async () => {
+    const whole = compiled(tinyStep(), true)
+    const { module, plan } = whole
+    const { state, executable } = await load(two, whole)
+    await executable.writeInputs(inputValues(module.inputs, { rows: 5, firstMicroStep: true, step: 0 }))
+    for (const { name } of plan.programs) await executable.run(name)
+    const parts = await executable.profile!()
+    expect(new Set(parts.map((p) => p.op))).toEqual(
+      new Set(plan.programs.flatMap((p) => p.steps.map((s) => s.op))),
+    )
+    expect(parts.every((p) => p.seconds > 0)).toBe(true)
+    expect((await executable.profile!()).every((p) => p.seconds === 0)).toBe(true)
+    await executable.close()
+    await state.close()
+  })
 
-    it('an unknown instruction set is refused with those that there are', async () => {
-      process.env.DINO_NATIVE_ISA = 'mmx'
-      await expect(openNative({ threads: 1 })).rejects.toThrow(/DINO0901.*`mmx`.*portable/)
-      delete process.env.DINO_NATIVE_ISA
-    })
+  it('a device closed during a run ends it with a diagnostic', async () => {
+    const whole = compiled(tinyStep(), true)
+    const { module, plan } = whole
+    const device = await openNative({ threads: 2 })
+    const { executable } = await load(device, whole)
+    await executable.writeInputs(inputValues(module.inputs, { rows: 5, firstMicroStep: true, step: 0 }))
+    const runs = Array.from({ length: 50 }, () => executable.run(plan.programs[0]!.name))
+    const settled = Promise.allSettled(runs)
+    await device.close()
+    const last = (await settled).at(-1)!
+    expect(last.status === 'rejected' && String(last.reason)).toMatch(/DINO0906/)
+  })
 
-    it('several workers load it, and one may end in the middle of a run', async () => {
-      const script = `
+  it('an unknown instruction set is refused with those that there are', async () => {
+    process.env.DINO_NATIVE_ISA = 'mmx'
+    await expect(openNative({ threads: 1 })).rejects.toThrow(/DINO0901.*`mmx`.*portable/)
+    delete process.env.DINO_NATIVE_ISA
+  })
+
+  it('several workers load it, and one may end in the middle of a run', async () => {
+    const script = `
       const { workerData, parentPort } = require('node:worker_threads')
       const addon = require(workerData)
       const device = addon.openDevice(2, addon.instructionSets().length - 1)
@@ -266,18 +259,17 @@ describe.skipIf(nativeMissing !== null)(
         parentPort.postMessage(back[999])
         for (let i = 0; i < 1000; i++) addon.transferState(device, state, 0, back, false)
       })`
-      const path = new URL('../../dist/runtime/devices/native/dinoc.node', import.meta.url).pathname
-      const answers = await Promise.all(
-        [1, 2, 3].map(
-          () =>
-            new Promise((resolve, reject) => {
-              const worker = new Worker(script, { eval: true, workerData: path })
-              worker.once('error', reject)
-              worker.once('message', (answer) => worker.terminate().then(() => resolve(answer), reject))
-            }),
-        ),
-      )
-      expect(answers).toEqual([7, 7, 7])
-    })
-  },
-)
+    const path = new URL('../../dist/runtime/devices/native/dinoc.node', import.meta.url).pathname
+    const answers = await Promise.all(
+      [1, 2, 3].map(
+        () =>
+          new Promise((resolve, reject) => {
+            const worker = new Worker(script, { eval: true, workerData: path })
+            worker.once('error', reject)
+            worker.once('message', (answer) => worker.terminate().then(() => resolve(answer), reject))
+          }),
+      ),
+    )
+    expect(answers).toEqual([7, 7, 7])
+  })
+})

@@ -12,3 +12,5 @@ function missingReason(): string | null {
   }
 }
 export const nativeMissing = missingReason()
+/** Behind the name of what is skipped. */
+export const nativeSkipped = nativeMissing ? ` (skipped: ${nativeMissing})` : ''

@@ -3,7 +3,7 @@ import type { VariantCost } from '../../../compiler/plan/cost.js'
 import type { Hardware, ResolvedExperiment } from '../../../compiler/resolve/resolved.js'
 import { openForRun } from '../../../runtime/distributed/open.js'
 import { tinyBackbone, tinyExperiment } from '../../golden/experiment.js'
-import { nativeMissing } from '../../support/native-missing.js'
+import { nativeMissing, nativeSkipped } from '../../support/native-missing.js'
 import { compileOn, type Trained, trainOn } from './ranked-runs.js'
 
 const global: Partial<Hardware> = { semantics: 'global', groups: 2 }
@@ -30,8 +30,7 @@ const dropping = (rate: number): ResolvedExperiment =>
     backbone: { ...tinyBackbone, dropPath: { shape: 'uniform', from: rate, to: rate, form: 'subset' } },
   })
 
-const skipped = nativeMissing ? ` (skipped: ${nativeMissing})` : ''
-describe.skipIf(nativeMissing !== null)(`native: two ranks train as one does${skipped}`, () => {
+describe.skipIf(nativeMissing !== null)(`native: two ranks train as one does${nativeSkipped}`, () => {
   for (const rate of [0, 0.3])
     for (const shard of ['fsdp', 'none'] as const)
       test(`drop path ${rate}, ${shard}`, async () => {
