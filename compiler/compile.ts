@@ -8,7 +8,7 @@ import { describeStep, imageChannels, type StepShape } from './lower/step.js'
 import { lowerTrainStep } from './lower/train-step.js'
 import { cropTokens, dropRates, patchesOf } from './lower/vit.js'
 import { optimize, type PassEffect, type PassOptions } from './passes/pipeline.js'
-import { type MemoryLimit, roomy } from './passes/recompute.js'
+import type { MemoryLimit } from './passes/recompute.js'
 import { sharding } from './passes/shard.js'
 import { buildPlan, type PlannedWork, type PlanTarget } from './plan/build.js'
 import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
@@ -17,7 +17,7 @@ import { communication } from './plan/cost-communication.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
 import { planMemory } from './plan/cost-memory.js'
 import { memoryBudget, missingPrecision, missingRanks, overBudget } from './plan/findings.js'
-import { executedFlops, measureMemory } from './plan/measure.js'
+import { executedFlops } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
 import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
 import type { SourceHost } from './resolve/host.js'
@@ -256,16 +256,7 @@ function memoryLimit(
     const { arenaBytes, stateBytes } = planMemory(plan)
     return arenaBytes + stateBytes
   }
-  // What dividing adds and takes (gathered blocks, state) hardly depends on what is computed again.
-  let byDividing: number | null = null
-  const leastBytes = (module: Module) => {
-    const whole = measureMemory(module)
-    // Parts and what is gathered of them are less than all on every rank.
-    if (byDividing === null && whole <= roomy * budgetBytes) return whole
-    byDividing ??= divide ? measureMemory(divide(module)) - whole : 0
-    return whole + byDividing
-  }
-  return { budgetBytes, peakBytes, leastBytes }
+  return { budgetBytes, peakBytes }
 }
 
 /** Images of one run of `accumulate` on one rank. */

@@ -8,8 +8,6 @@ export interface MemoryLimit {
   readonly budgetBytes: number
   /** Of a legalized module: what its plan allocates. */
   readonly peakBytes: (module: Module) => number
-  /** No more than that, and soon found: the most bytes alive at once. Absent: `peakBytes`. */
-  readonly leastBytes?: (module: Module) => number
 }
 
 /**
@@ -38,37 +36,43 @@ export function recompute(module: Module, how: 'off' | 'blocks' | MemoryLimit): 
  * The fewest offers, best first, with which the plan fits, or a few more where that fills the budget. Where it fits with
  * none of them, the fewest that come as low as all: DINO0801 then tells how low that is.
  */
-function recomputeToFit(module: Module, limit: MemoryLimit): Module {
-  const { budgetBytes, peakBytes, leastBytes = peakBytes } = limit
-  const fits = (found: Module, goal: number) => leastBytes(found) <= goal && peakBytes(found) <= goal
-  const base = leastBytes(module)
-  if (base <= roomy * budgetBytes || (base <= budgetBytes && peakBytes(module) <= budgetBytes)) return module
+function recomputeToFit(module: Module, { budgetBytes, peakBytes }: MemoryLimit): Module {
+  const base = peakBytes(module)
+  if (base <= budgetBytes) return module
   const forwards = new Map(module.entries.map((name) => [name, forwardOf(module.functions[name]!)]))
   const offers = offersOf([...forwards.values()])
   const all = offers.length
   if (all === 0) return module
   const taking = (count: number): Module => {
-    if (count === 0) return module
-    const taken = offers.slice(0, count)
+    const best = offers.slice(0, count)
     return mapEntries(module, (func) => {
       const forward = forwards.get(func.name)!
-      const given = taken.filter((offer) => offer.forward === forward).flatMap(({ values }) => values)
+      const given = best.filter((offer) => offer.forward === forward).flatMap(({ values }) => values)
       return given.length === 0 ? func : repeatUnkept(forward, keptWithout(forward, given))
     })
+  }
+  const tried = new Map<number, { readonly module: Module; readonly peak: number }>([
+    [0, { module, peak: base }],
+  ])
+  const taken = (count: number) => {
+    const known = tried.get(count)
+    if (known !== undefined) return known
+    const now = taking(count)
+    const found = { module: now, peak: peakBytes(now) }
+    tried.set(count, found)
+    return found
   }
   const toFit = (goal: number): number => {
     // Looked for from where the bytes saved add up: most often they do, and fill the budget.
     let guess = 0
     for (let over = base - goal; over > 0 && guess < all; guess++) over -= atThePeak * offers[guess]!.bytes
-    const first = taking(guess)
-    const peak = leastBytes(first) <= goal ? peakBytes(first) : Number.POSITIVE_INFINITY
+    const { peak } = taken(guess)
     if (peak <= goal && peak >= filled * goal) return guess
-    return fewest(0, guess, all, (count) => fits(taking(count), goal))
+    return fewest(0, guess, all, (count) => taken(count).peak <= goal)
   }
   const count = toFit(budgetBytes)
-  if (count < all) return taking(count)
-  const lowest = peakBytes(taking(all))
-  return taking(lowest <= budgetBytes ? all : toFit(lowest))
+  const lowest = count < all ? budgetBytes : taken(all).peak
+  return taken(lowest <= budgetBytes ? count : toFit(lowest)).module
 }
 
 /** A plan that takes this share of its budget gives up no more than it must. */
@@ -76,9 +80,6 @@ const filled = 0.98
 
 /** Of the bytes that offers save, what counts where most are alive at once: a start for the search, no more. */
 const atThePeak = 0.95
-
-/** Offsets add a few percent to what is alive at once: below this share of a budget nothing need be placed to tell. */
-export const roomy = 0.9
 
 /** The smallest count in low .. high that does, `high` where none before it; looked for around a guess. */
 function fewest(low: number, guess: number, high: number, does: (count: number) => boolean): number {

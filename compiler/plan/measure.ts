@@ -35,13 +35,8 @@ export function measureWork(module: Module): Work {
  * not fit together, a few percent.
  */
 export function measure(module: Module): Work & { readonly peakBytes: number } {
-  return { ...measureWork(module), peakBytes: measureMemory(module) }
-}
-
-/** State and the most bytes alive at once. */
-export function measureMemory(module: Module): number {
   const stateBytes = module.state.reduce((sum, { type }) => sum + tensorBytes(type), 0)
-  return stateBytes + largestLiveBytes(planBuffers(module))
+  return { ...measureWork(module), peakBytes: stateBytes + largestLiveBytes(planBuffers(module)) }
 }
 
 /** FLOPs of one step of one rank, as `measure` counts them. */
