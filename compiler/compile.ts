@@ -15,7 +15,7 @@ import { buildRunSpec, featureName, planFile } from './plan/build-run-spec.js'
 import { type PhaseFigures, type PlannedPhase, type VariantCost, variantCost } from './plan/cost.js'
 import { communication } from './plan/cost-communication.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
-import { planMemory } from './plan/cost-memory.js'
+import { allocated, planMemory } from './plan/cost-memory.js'
 import { memoryBudget, missingPrecision, missingRanks, overBudget } from './plan/findings.js'
 import { executedFlops } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
@@ -253,7 +253,7 @@ function memoryLimit(
   const arenas = { class: 'arena', arenaLimitBytes: target.arenaLimitBytes } as const
   const peakBytes = (module: Module) => {
     const plan = placed(divide?.(module) ?? module, arenas, { images: 0, modelFlopsPerStep: 0 })
-    const { arenaBytes, stateBytes } = planMemory(plan)
+    const { arenaBytes, stateBytes } = allocated(plan)
     return arenaBytes + stateBytes
   }
   return { budgetBytes, peakBytes }

@@ -106,69 +106,77 @@ function placeInOrder(
   below: number,
 ): Placement | null {
   const count = buffers.length
-  const starts = Int32Array.from(buffers, (buffer) => buffer.start)
-  const ends = Int32Array.from(buffers, (buffer) => buffer.end)
-  const sizes = Float64Array.from(buffers, (buffer) => aligned(buffer.bytes))
   const arena = new Array<number>(count).fill(0)
-  const offset = new Float64Array(count)
-  // Per arena: the buffers placed there, by offset.
-  const placed: { by: Int32Array; length: number; bytes: number }[] = []
+  const offset = new Array<number>(count).fill(0)
+  const arenas: Arena[] = []
   for (const i of order) {
-    const size = sizes[i]!
+    const { start, end, bytes } = buffers[i]!
+    const size = aligned(bytes)
     for (let a = 0; ; a++) {
-      let here = placed[a]
-      if (here === undefined) {
-        here = { by: new Int32Array(count), length: 0, bytes: 0 }
-        placed.push(here)
-      }
-      const at = lowestGap(here.by, here.length, offset, sizes, starts, ends, i)
+      const here = arenas[a] ?? openArena(count)
+      arenas[a] = here
+      const { at, place } = lowestGap(here, size, start, end)
       if (limitBytes !== null && at + size > limitBytes && here.length > 0) continue
       arena[i] = a
       offset[i] = at
-      insertByOffset(here.by, here.length, offset, i)
-      here.length++
-      here.bytes = Math.max(here.bytes, at + size)
+      insert(here, place, at, at + size, start, end)
       if (here.bytes >= below) return null
       break
     }
   }
-  return { arena, offset: Array.from(offset), arenas: placed.map((here) => here.bytes) }
+  return { arena, offset, arenas: arenas.map((here) => here.bytes) }
 }
 
-/** The lowest offset at which a buffer fits between those alive with it. */
+/** The buffers placed in an arena, in order of their offsets: where each lies and when it lives. */
+interface Arena {
+  readonly from: Float64Array
+  readonly to: Float64Array
+  readonly start: Int32Array
+  readonly end: Int32Array
+  length: number
+  bytes: number
+}
+
+const openArena = (most: number): Arena => ({
+  from: new Float64Array(most),
+  to: new Float64Array(most),
+  start: new Int32Array(most),
+  end: new Int32Array(most),
+  length: 0,
+  bytes: 0,
+})
+
+/** The lowest offset at which a buffer fits between those alive with it, and its place in the order of offsets. */
 function lowestGap(
-  by: Int32Array,
-  length: number,
-  offset: Float64Array,
-  sizes: Float64Array,
-  starts: Int32Array,
-  ends: Int32Array,
-  i: number,
-): number {
-  const size = sizes[i]!
-  const start = starts[i]!
-  const end = ends[i]!
+  { from, to, start, end, length }: Arena,
+  size: number,
+  first: number,
+  last: number,
+): { at: number; place: number } {
   let free = 0
-  for (let k = 0; k < length; k++) {
-    const other = by[k]!
-    if (starts[other]! > end || ends[other]! < start) continue
-    const at = offset[other]!
-    if (at - free >= size) return free
-    const after = at + sizes[other]!
-    if (after > free) free = after
+  let k = 0
+  for (; k < length; k++) {
+    if (start[k]! > last || end[k]! < first) continue
+    if (from[k]! - free >= size) break
+    if (to[k]! > free) free = to[k]!
   }
-  return free
-}
-
-function insertByOffset(by: Int32Array, length: number, offset: Float64Array, i: number): void {
-  const at = offset[i]!
-  let low = 0
-  let high = length
+  // Behind all that begin no higher.
+  let [low, high] = [0, k]
   while (low < high) {
     const middle = (low + high) >> 1
-    if (offset[by[middle]!]! <= at) low = middle + 1
+    if (from[middle]! <= free) low = middle + 1
     else high = middle
   }
-  by.copyWithin(low + 1, low, length)
-  by[low] = i
+  return { at: free, place: low }
+}
+
+function insert(here: Arena, place: number, at: number, after: number, start: number, end: number): void {
+  const { length } = here
+  for (const list of [here.from, here.to, here.start, here.end]) list.copyWithin(place + 1, place, length)
+  here.from[place] = at
+  here.to[place] = after
+  here.start[place] = start
+  here.end[place] = end
+  here.length++
+  here.bytes = Math.max(here.bytes, after)
 }

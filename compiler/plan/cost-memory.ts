@@ -17,20 +17,22 @@ export function tensorBytes(tensor: { dtype: keyof typeof bytesOf; shape: readon
   return tensor.shape.reduce((n, size) => n * size, bytesOf[tensor.dtype])
 }
 
+/** What a device allocates for a plan. */
+export function allocated(plan: Plan): Pick<Memory, 'arenaBytes' | 'stateBytes'> {
+  return {
+    arenaBytes: plan.arenas.reduce((sum, arena) => sum + arena.bytes, 0),
+    stateBytes: plan.state.reduce((sum, tensor) => sum + tensorBytes(tensor), 0),
+  }
+}
+
 /** Of one rank. */
 export function planMemory(plan: Plan): Memory {
   const byName = new Map<string, number>()
   const add = (name: string, bytes: number) => byName.set(name, (byName.get(name) ?? 0) + bytes)
-  let stateBytes = 0
-  for (const tensor of plan.state) {
-    const bytes = tensorBytes(tensor)
-    stateBytes += bytes
-    add(stateGroup(tensor.name), bytes)
-  }
+  for (const tensor of plan.state) add(stateGroup(tensor.name), tensorBytes(tensor))
   for (const { name, bytes } of aliveAtPeak(plan)) add(name, bytes)
   return {
-    arenaBytes: plan.arenas.reduce((sum, arena) => sum + arena.bytes, 0),
-    stateBytes,
+    ...allocated(plan),
     contributors: [...byName]
       .map(([name, bytes]) => ({ name, bytes }))
       .sort((a, b) => b.bytes - a.bytes || (a.name < b.name ? -1 : 1)),
