@@ -17,7 +17,7 @@ import { communication } from './plan/cost-communication.js'
 import { modelFlops, totalFlops } from './plan/cost-flops.js'
 import { allocated, planMemory } from './plan/cost-memory.js'
 import { memoryBudget, missingPrecision, missingRanks, overBudget } from './plan/findings.js'
-import { executedFlops } from './plan/measure.js'
+import { aliveBytes, executedFlops } from './plan/measure.js'
 import type { Plan } from './plan/plan.js'
 import type { FeaturePlan, RunSpec } from './plan/run-spec.js'
 import type { SourceHost } from './resolve/host.js'
@@ -256,7 +256,7 @@ function memoryLimit(
     const { arenaBytes, stateBytes } = allocated(plan)
     return arenaBytes + stateBytes
   }
-  return { budgetBytes, peakBytes }
+  return { budgetBytes, peakBytes, aliveBytes: (module) => aliveBytes(divide?.(module) ?? module) }
 }
 
 /** Images of one run of `accumulate` on one rank. */

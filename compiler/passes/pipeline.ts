@@ -125,7 +125,12 @@ function legalized(
   capabilities: ReadonlySet<string>,
 ): PassOptions['recompute'] {
   if (typeof how === 'string') return how
-  return { ...how, peakBytes: (module) => how.peakBytes(legalize(module, capabilities)) }
+  const { budgetBytes, peakBytes, aliveBytes } = how
+  return {
+    budgetBytes,
+    peakBytes: (module) => peakBytes(legalize(module, capabilities)),
+    aliveBytes: (module) => aliveBytes(legalize(module, capabilities)),
+  }
 }
 
 /** Kernels only, by no more than what must be done to get there. */

@@ -3,11 +3,13 @@ import { keptWithout, offersOf } from './recompute-offers.js'
 import { forwardOf, repeatUnkept } from './recompute-runs.js'
 import { mapEntries } from './rewrite.js'
 
-/** `recompute = auto`: what a plan must fit in, and the measure of a module's plan. */
+/** `recompute = auto`: what a plan must fit in, and two measures of a legalized module's plan. */
 export interface MemoryLimit {
   readonly budgetBytes: number
-  /** Of a legalized module: what its plan allocates. */
+  /** What it allocates. */
   readonly peakBytes: (module: Module) => number
+  /** The most that is alive at once: no more than `peakBytes`, rarely 2 % less, and quicker to tell. */
+  readonly aliveBytes: (module: Module) => number
 }
 
 /**
@@ -36,9 +38,9 @@ export function recompute(module: Module, how: 'off' | 'blocks' | MemoryLimit): 
  * The fewest offers, best first, with which the plan fits, or a few more where that fills the budget. Where it fits with
  * none of them, the fewest that come as low as all: DINO0801 then tells how low that is.
  */
-function recomputeToFit(module: Module, { budgetBytes, peakBytes }: MemoryLimit): Module {
-  const base = peakBytes(module)
-  if (base <= budgetBytes) return module
+function recomputeToFit(module: Module, { budgetBytes, peakBytes, aliveBytes }: MemoryLimit): Module {
+  const base = aliveBytes(module)
+  if (base <= budgetBytes && peakBytes(module) <= budgetBytes) return module
   const forwards = new Map(module.entries.map((name) => [name, forwardOf(module.functions[name]!)]))
   const offers = offersOf([...forwards.values()])
   const all = offers.length
@@ -51,27 +53,36 @@ function recomputeToFit(module: Module, { budgetBytes, peakBytes }: MemoryLimit)
       return given.length === 0 ? func : repeatUnkept(forward, keptWithout(forward, given))
     })
   }
-  const tried = new Map<number, { readonly module: Module; readonly peak: number }>([
-    [0, { module, peak: base }],
+  const tried = new Map<number, { readonly module: Module; readonly alive: number }>([
+    [0, { module, alive: base }],
   ])
   const taken = (count: number) => {
     const known = tried.get(count)
     if (known !== undefined) return known
     const now = taking(count)
-    const found = { module: now, peak: peakBytes(now) }
+    const found = { module: now, alive: aliveBytes(now) }
     tried.set(count, found)
     return found
   }
-  const toFit = (goal: number): number => {
+  const toKeepAlive = (goal: number): number => {
     // Looked for from where the bytes saved add up: most often they do, and fill the budget.
     let guess = 0
     for (let over = base - goal; over > 0 && guess < all; guess++) over -= atThePeak * offers[guess]!.bytes
-    const { peak } = taken(guess)
-    if (peak <= goal && peak >= filled * goal) return guess
-    return fewest(0, guess, all, (count) => taken(count).peak <= goal)
+    const { alive } = taken(guess)
+    if (alive <= goal && alive >= filled * goal) return guess
+    return fewest(0, guess, all, (count) => taken(count).alive <= goal)
+  }
+  const toFit = (budget: number): number => {
+    for (let goal = budget; ; ) {
+      const count = toKeepAlive(goal)
+      const { module: now, alive } = taken(count)
+      const over = count < all ? peakBytes(now) - budget : 0
+      if (over <= 0) return count
+      goal = Math.min(goal, alive) - over
+    }
   }
   const count = toFit(budgetBytes)
-  const lowest = count < all ? budgetBytes : taken(all).peak
+  const lowest = count < all ? budgetBytes : peakBytes(taken(all).module)
   return taken(lowest <= budgetBytes ? count : toFit(lowest)).module
 }
 

@@ -29,14 +29,18 @@ export function measureWork(module: Module): Work {
   return { ops, executedFlops, bytesMoved }
 }
 
-/**
- * The figures that `plan --explain` compares before and after each pass. `peakBytes` is state plus the most bytes
- * alive at once, in the order and with the sharing in place that the module's plan would have; offsets add what does
- * not fit together, a few percent.
- */
+/** The figures that `plan --explain` compares before and after each pass. */
 export function measure(module: Module): Work & { readonly peakBytes: number } {
+  return { ...measureWork(module), peakBytes: aliveBytes(module) }
+}
+
+/**
+ * State plus the most bytes alive at once, in the order and with the sharing in place that the module's plan would
+ * have; offsets add what does not fit together, a few percent.
+ */
+export function aliveBytes(module: Module): number {
   const stateBytes = module.state.reduce((sum, { type }) => sum + tensorBytes(type), 0)
-  return { ...measureWork(module), peakBytes: stateBytes + largestLiveBytes(planBuffers(module)) }
+  return stateBytes + largestLiveBytes(planBuffers(module))
 }
 
 /** FLOPs of one step of one rank, as `measure` counts them. */

@@ -100,7 +100,8 @@ describe('recompute', () => {
       return [...read].reduce<number>((n, id) => n + (id !== null && made.has(id) ? size(values[id]!) : 0), 0)
     }
     const whole = kept(module)
-    const fitting = (budgetBytes: number) => recompute(module, { budgetBytes, peakBytes: kept })
+    const fitting = (budgetBytes: number) =>
+      recompute(module, { budgetBytes, peakBytes: kept, aliveBytes: kept })
     expect(fitting(whole)).toBe(module)
     const steps = [1, 13, 21, whole].map((less) => fitting(whole - less))
     expect(steps.map(again)).toMatchInlineSnapshot(`
@@ -131,11 +132,14 @@ describe('recompute', () => {
       expect(distance(outcome(module), outcome(after))).toEqual({ name: '', relative: 0 })
     expect(kept(steps.at(-1)!)).toBe(kept(recompute(module, 'blocks')))
     expect(text(fitting(whole - 1))).toBe(text(fitting(whole - 1)))
+    // A plan has the last word: what takes more than is alive at once gives up more.
+    const loose = { budgetBytes: whole - 1, peakBytes: (m: Module) => kept(m) + 12, aliveBytes: kept }
+    expect(text(recompute(module, loose))).toBe(text(fitting(whole - 13)))
   })
 
   it('takes nothing where nothing helps', () => {
     const module = twoBlocks()
-    expect(recompute(module, { budgetBytes: 0, peakBytes: () => 1 })).toBe(module)
+    expect(recompute(module, { budgetBytes: 0, peakBytes: () => 1, aliveBytes: () => 1 })).toBe(module)
   })
 
   it('does nothing when off, nor to what is not differentiated', () => {

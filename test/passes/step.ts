@@ -22,10 +22,10 @@ export function lowered(experiment: ResolvedExperiment, images: number): Module 
 }
 
 /** A limit for `recompute` that is met once that many ops run again; where there are fewer, all that can do. */
-export const repeating = (ops: number): MemoryLimit => ({
-  budgetBytes: -ops,
-  peakBytes: (module) => -repeatedOps(module).length,
-})
+export function repeating(ops: number): MemoryLimit {
+  const fewer = (module: Module) => -repeatedOps(module).length
+  return { budgetBytes: -ops, peakBytes: fewer, aliveBytes: fewer }
+}
 
 export const repeatedOps = (module: Module): readonly AnyOp[] =>
   module.entries.flatMap((name) => module.functions[name]!.ops.filter(({ stage }) => stage === 'recompute'))
