@@ -72,14 +72,10 @@ function recomputeToFit(module: Module, { budgetBytes, peakBytes, aliveBytes }: 
     if (alive <= goal && alive >= filled * goal) return guess
     return fewest(0, guess, all, (count) => taken(count).alive <= goal)
   }
-  const toFit = (budget: number): number => {
-    for (let goal = budget; ; ) {
-      const count = toKeepAlive(goal)
-      const { module: now, alive } = taken(count)
-      const over = count < all ? peakBytes(now) - budget : 0
-      if (over <= 0) return count
-      goal = Math.min(goal, alive) - over
-    }
+  const toFit = (goal: number): number => {
+    const fits = (count: number) => taken(count).alive <= goal && peakBytes(taken(count).module) <= goal
+    const count = toKeepAlive(goal)
+    return count === all || fits(count) ? count : fewest(count + 1, count + 1, all, fits)
   }
   const count = toFit(budgetBytes)
   const lowest = count < all ? budgetBytes : peakBytes(taken(all).module)
