@@ -302,8 +302,8 @@ const inFloat32 = (experiment: ResolvedExperiment): ResolvedExperiment => ({
   optimize: { ...experiment.optimize, precision: 'float32' },
 })
 
-/** As many images as make some 16,000 tokens, at most 64: enough for products to be efficient. */
+/** As many images as make some 4,000 tokens, at most 64: enough for products, and less memory than most steps take. */
 function featureBatch(experiment: ResolvedExperiment, resolution: number): number {
   const tokens = (resolution / experiment.backbone.patch) ** 2 + 1 + experiment.backbone.registers
-  return Math.max(1, Math.min(64, Math.floor(16_384 / tokens)))
+  return Math.max(1, Math.min(64, Math.ceil(4096 / tokens)))
 }

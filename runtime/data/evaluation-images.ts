@@ -92,12 +92,17 @@ export async function openEvaluationImages(
   const names = Array.from(images, (image) => imageName(dataset, image))
   const groupNames = Array.from(images, (image) => groupOf(dataset, image))
 
+  // Kept for the next batch: threads that saw a buffer hold on to it until they collect garbage, which takes them long.
+  const spare: SharedArrayBuffer[] = []
+
   async function render(
     chosen: readonly number[],
     floats: number,
     task: (out: SharedArrayBuffer, first: number, requests: ReturnType<typeof requestOf>[]) => RenderTask,
   ): Promise<Float32Array> {
-    const out = new SharedArrayBuffer(chosen.length * floats * 4)
+    const bytes = chosen.length * floats * 4
+    const at = spare.findIndex((buffer) => buffer.byteLength === bytes)
+    const out = at < 0 ? new SharedArrayBuffer(bytes) : spare.splice(at, 1)[0]!
     await inTasks([...chosen.keys()], async (places) => {
       const requests = places.map((place) => requestOf(dataset, images[chosen[place]!]!))
       const [failure] = await pool.run(task(out, places[0]!, requests))
@@ -105,7 +110,9 @@ export async function openEvaluationImages(
       const path = imagePath(dataset, images[chosen[places[failure.at]!]!]!)
       throw new DiagnosticError([diagnose('DINO1023', null, { path, reason: failure.reason })])
     })
-    return Float32Array.from(new Float32Array(out))
+    const values = Float32Array.from(new Float32Array(out))
+    spare.splice(0, spare.length, ...spare.slice(-1), out)
+    return values
   }
 
   return {

@@ -8,6 +8,9 @@
 #include <cstring>
 #include <memory>
 #include <vector>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "augment/augment.h"
 #include "executor.h"
@@ -591,6 +594,11 @@ napi_value augment_view(napi_env env, napi_callback_info info) {
 
 NAPI_MODULE_INIT() {
   using namespace dino;
+#if defined(__GLIBC__)
+  // What is large goes back to the system when it is freed. By default glibc keeps ever larger blocks in its heaps, one
+  // for each thread, where buffers of images leave holes: some 50 MB of a run.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
   const struct {
     const char* name;
     napi_callback function;
