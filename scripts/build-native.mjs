@@ -57,6 +57,11 @@ export function unitsOf(root, extra = optimized) {
   const core = [...listed(src, '.cc'), join(src, 'augment/scratch.cc')]
     .filter((file) => basename(file) !== 'addon.cc')
     .map((file) => ({ file, name: `${basename(file, '.cc')}.o`, flags: [...common, ...extra, ...x86] }))
+  const checks = listed(join(src, 'checks'), '.cc').map((file) => ({
+    file,
+    name: `check-${basename(file, '.cc')}.o`,
+    flags: [...common, ...extra],
+  }))
   const kernels = setsOf(process.arch).flatMap(([isa, flags]) =>
     listed(join(src, 'kernels'), '.cc').map((file) => ({
       file,
@@ -76,7 +81,7 @@ export function unitsOf(root, extra = optimized) {
       })),
   )
   // The largest first, so that two jobs end together.
-  return [...kernels, ...augment, ...core]
+  return [...kernels, ...augment, ...core, ...checks]
 }
 
 /** Contents of all headers of src (or test): part of the key of every object. */
@@ -84,7 +89,9 @@ export function headersOf(root, part = 'src') {
   const dir = join(root, 'runtime/devices/native', part)
   const files = [
     ...listed(dir, '.h'),
-    ...(part === 'src' ? ['kernels', 'augment'].flatMap((folder) => listed(join(dir, folder), '.h')) : []),
+    ...(part === 'src'
+      ? ['kernels', 'augment', 'checks'].flatMap((folder) => listed(join(dir, folder), '.h'))
+      : []),
   ]
   return files.map((file) => readFileSync(file, 'utf8')).join('\0')
 }
