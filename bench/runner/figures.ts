@@ -15,7 +15,7 @@ export interface Row {
   readonly ratio: number
   readonly lowest: number
   readonly highest: number
-  readonly least: number
+  readonly wanted: Omit<Case, 'ours' | 'peer' | 'name'>
   readonly gflops: number
   readonly ofPeak: number | null
   /** Our peak memory over the peer's. */
@@ -31,7 +31,7 @@ export function median(values: readonly number[]): number {
 
 /** The ratio is the median of the pairs' own ratios: a machine whose speed drifts changes both sides of a pair. */
 export function compare(
-  { name, least }: Pick<Case, 'name' | 'least'>,
+  { name, ...wanted }: Omit<Case, 'ours' | 'peer'>,
   pairs: readonly Pair[],
   peakGflops: number | null,
 ): Row {
@@ -45,7 +45,7 @@ export function compare(
     ratio: median(ratios),
     lowest: Math.min(...ratios),
     highest: Math.max(...ratios),
-    least,
+    wanted,
     gflops,
     ofPeak: peakGflops === null ? null : gflops / peakGflops,
     memory: median(pairs.map(({ ours, peer }) => ours.peakRssBytes / peer.peakRssBytes)),
@@ -53,20 +53,23 @@ export function compare(
 }
 
 export function markdown(rows: readonly Row[]): string {
-  const lines = rows.map((row) => [
+  const percent = (share: number) => `${(100 * share).toFixed(0)} %`
+  const lines = rows.map(({ wanted, ...row }) => [
     row.name,
     row.pairs,
     row.ours.toFixed(2),
     row.peer.toFixed(2),
     `**${row.ratio.toFixed(2)}** (${row.lowest.toFixed(2)} to ${row.highest.toFixed(2)})`,
-    row.least.toFixed(2),
+    wanted.least.toFixed(2),
     row.gflops.toFixed(0),
-    row.ofPeak === null ? '' : `${(100 * row.ofPeak).toFixed(0)} %`,
+    row.ofPeak === null ? '' : percent(row.ofPeak),
+    wanted.leastOfPeak === undefined ? '' : percent(wanted.leastOfPeak),
     row.memory.toFixed(2),
+    wanted.mostMemory?.toFixed(2) ?? '',
   ])
   return [
-    '| step | pairs | images/s | peer | ratio | least | GFLOP/s | of the multiply-add peak | peak memory, ratio |',
-    '|---|---|---|---|---|---|---|---|---|',
+    '| step | pairs | images/s | peer | ratio | least | GFLOP/s | of the multiply-add peak | least | peak memory, ratio | most |',
+    `|${'---|'.repeat(11)}`,
     ...lines.map((cells) => `| ${cells.join(' | ')} |`),
   ].join('\n')
 }

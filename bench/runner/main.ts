@@ -33,6 +33,10 @@ const read = () =>
     },
   })
 const { values: options } = readOptions(usage, read)
+const chosen = pick(cases, options.cases)
+const pairsOfEach = count('pairs', options.pairs)
+count('steps', options.steps)
+count('threads', options.threads)
 const own = join(root, '.peer/bin/python')
 if (options.setup) setUp()
 
@@ -43,8 +47,6 @@ if (torch.status !== 0)
     'the comparison needs Python with PyTorch and NumPy, which are not here: `npm run bench:peer -- --setup` puts them into .peer/,\n' +
       'or name a Python that has them: DINO_PEER_PYTHON=PYTHON npm run bench:peer',
   )
-const chosen = pick(cases, options.cases)
-const pairsOfEach = count('pairs', options.pairs)
 
 const check = spawnSync(python, ['bench/peer/check.py', 'test/golden/fixtures'], {
   cwd: root,

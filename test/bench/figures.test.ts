@@ -20,8 +20,10 @@ test('a ratio is the median of pairs, not the ratio of medians', () => {
   const row = compare({ name: 'x', least: 1.1 }, pairs, 200)
   expect(row).toMatchObject({ ratio: 3, lowest: 2, highest: 4, ours: 4, peer: 1, ofPeak: 0.5, memory: 0.5 })
   expect(markdown([row]).split('\n')[2]).toBe(
-    '| x | 3 | 4.00 | 1.00 | **3.00** (2.00 to 4.00) | 1.10 | 100 | 50 % | 0.50 |',
+    '| x | 3 | 4.00 | 1.00 | **3.00** (2.00 to 4.00) | 1.10 | 100 | 50 % |  | 0.50 |  |',
   )
+  const held = compare({ name: 'x', least: 1.1, leastOfPeak: 0.55, mostMemory: 0.45 }, pairs, 200)
+  expect(markdown([held]).split('\n')[2]).toMatch(/ 50 % \| 55 % \| 0.50 \| 0.45 \|$/)
   expect(median([4, 1, 3, 2])).toBe(2.5)
 })
 

@@ -274,7 +274,7 @@ int main(int argc, char** argv) {
   Engine engine(1, *isa);
 
   std::vector<Work> list;
-  // Width 96 (quickstart, 32 images), ViT-S/14 (4 images), heads, squares.
+  // Width 96 (quickstart, 32 images), ViT-S/14 (4 images), ViT-L/14 (2 images), heads, squares.
   for (auto [in, out, gelu] : {std::tuple<int64_t, int64_t, bool>{96, 288, false}, {96, 96, false}, {96, 384, true}, {384, 96, false}}) {
     add_linear(list, 7424, in, out, gelu);
     add_gradients(list, 7424, in, out, in == 384);
@@ -282,6 +282,10 @@ int main(int argc, char** argv) {
   for (auto [in, out, gelu] : {std::tuple<int64_t, int64_t, bool>{384, 1152, false}, {384, 384, false}, {384, 1536, true}, {1536, 384, false}}) {
     add_linear(list, 3656, in, out, gelu);
     add_gradients(list, 3656, in, out, in == 1536);
+  }
+  for (auto [in, out, gelu] : {std::tuple<int64_t, int64_t, bool>{1024, 1024, false}, {1024, 4096, true}, {4096, 1024, false}}) {
+    add_linear(list, 1828, in, out, gelu);
+    add_gradients(list, 1828, in, out, in == 4096);
   }
   add_linear(list, 500, 384, 2048, true);
   add_linear(list, 500, 2048, 2048, true);
