@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -84,7 +84,17 @@ function commitOf(directory: string): Environment['commit'] {
   }
 }
 
-/** The most that the process had resident since it began. */
+/** Lets the peak count from here on, so that it is that of one run: false where the system has no such thing (Linux has). */
+export function forgetPeak(): boolean {
+  try {
+    writeFileSync('/proc/self/clear_refs', '5')
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The most that the process had resident since it began, or since `forgetPeak`. */
 export function processPeakBytes(): number {
   return process.resourceUsage().maxRSS * 1024
 }

@@ -38,7 +38,10 @@ function termText(metric: string): string {
   return kind === 'loss' ? `loss \`${name}\`` : `gradient of \`${name}\``
 }
 
-/** Before the first update no learning rate has done anything: then it is the weight of a loss, or the images. */
+/**
+ * Before the first update no learning rate has done anything: then it is the weight of a loss, or the images. After it
+ * the rate comes first, unless a term is out of all proportion.
+ */
 function wayOut(metric: string, step: number, metrics: Metrics, provenance: RunSpec['provenance']): string[] {
   const huge = hugeTerm(metrics)
   const weight = weightOf(metric, provenance) ?? (huge && weightOf(huge.metric, provenance))
@@ -49,7 +52,7 @@ function wayOut(metric: string, step: number, metrics: Metrics, provenance: RunS
         ? `lower \`${weight}\`, the factor of this term`
         : `lower \`${weight}\`: its term is ${huge!.value.toPrecision(2)}`
   const rate = 'lower schedule lr, lengthen its warmup, or raise optimizer eps'
-  const ways = [...(weight !== null || step === 0 ? [weights] : []), ...(step > 0 ? [rate] : [])]
+  const ways = step === 0 ? [weights] : weight === null ? [rate] : huge ? [weights, rate] : [rate, weights]
   return ways.map((way, i) => (i === ways.length - 1 ? `${way}; then run again` : way))
 }
 

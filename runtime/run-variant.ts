@@ -4,7 +4,7 @@ import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
 import { type Checkpoint, compareCheckpoint, newestCheckpoint, restoreCheckpoint } from './checkpoint.js'
 import { damagedFiles } from './damage.js'
 import { replaceJson } from './durable.js'
-import { describeEnvironment, processPeakBytes } from './environment.js'
+import { describeEnvironment, forgetPeak, processPeakBytes } from './environment.js'
 import { type EvalFile, readEvalFile } from './eval/eval-file.js'
 import { emptyRecord, type PreparedEvaluation, prepareEvaluations } from './eval/evaluate.js'
 import { refuseUnsupported } from './eval/protocol.js'
@@ -71,6 +71,7 @@ async function bringToEnd(job: Job, settings: Settings): Promise<RunOutcome> {
     settings.emit({ type: 'done', outcome: whole })
     return whole
   }
+  const earlierPeakBytes = forgetPeak() ? 0 : processPeakBytes()
   let data: RunData | null = null
   try {
     refuseUnsupported(job.spec.evaluations)
@@ -88,7 +89,9 @@ async function bringToEnd(job: Job, settings: Settings): Promise<RunOutcome> {
       const { step, steps, imagesPerSecond, peakRssBytes } = claimed.record
       return ended({ status: 'reused', step, steps, imagesPerSecond, peakRssBytes, failure: null })
     }
-    return ended(await carryOn(job, settings, data, identity, files, claimed.record, evaluations))
+    return ended(
+      await carryOn(job, settings, data, identity, files, claimed.record, evaluations, earlierPeakBytes),
+    )
   } catch (error) {
     const failure = asDiagnostic(error)
     return ended({ status: 'failed', step: 0, steps: 0, imagesPerSecond: null, peakRssBytes: 0, failure })
@@ -125,6 +128,7 @@ async function carryOn(
   files: RunFiles,
   before: RunRecord | null,
   evaluations: readonly PreparedEvaluation[],
+  earlierPeakBytes: number,
 ): Promise<Omit<RunOutcome, 'seconds'>> {
   const { spec } = job
   const clock: Clock = { epoch: spec.epoch, passSteps: Math.ceil(data.trainingImages / spec.batch.images) }
@@ -144,7 +148,6 @@ async function carryOn(
       ),
     ])
   }
-  const earlierPeakBytes = processPeakBytes()
   const device = await settings.openDevice(spec)
   const state = await device.state({ tensors: spec.state })
   const fromStep = checkpoint?.manifest.step ?? 0

@@ -57,7 +57,7 @@ export interface Session {
   measuredSeconds: number
   /** The largest of the samples; what this process and those before it are known to have needed. */
   sampledRssBytes: number
-  /** What earlier runs of this process had raised its peak to. */
+  /** What earlier runs of this process had raised its peak to, where that cannot be forgotten; else 0. */
   readonly earlierPeakBytes: number
 }
 
@@ -133,8 +133,8 @@ async function report(session: Session, result: StepResult): Promise<number | nu
 }
 
 /**
- * The peak of the process where this run raised it. A process may run one job after another: a job that needs less than
- * one before it is known by its samples, which miss what lies between two steps.
+ * The peak of the process since the run began. Where the system counts it for the whole process alone, a run that needs
+ * less than one before it is known by its samples, which miss what lies between two steps.
  */
 export function peakRssBytes({ sampledRssBytes, earlierPeakBytes }: Session): number {
   const peak = processPeakBytes()

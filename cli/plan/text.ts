@@ -184,14 +184,14 @@ function communicationRows(c: PhaseCost['communication'], width: number): string
   ]
   const share = (bytes: number) => {
     const less = Math.round(100 * (1 - bytes / c.dataParallelBytes))
-    return less < 0 ? `${-less} % more` : `${less} % less`
+    return less === 0 ? 'the same' : less < 0 ? `${-less} % more` : `${less} % less`
   }
   const against =
     c.allGatherBytes > 0
       ? [
           [
             '',
-            `${share(c.bytesPerStep)} than data parallelism, ${share(c.wholeTeacherBytes)} with a whole teacher`,
+            `beside data parallelism ${share(c.bytesPerStep)}, with a whole teacher ${share(c.wholeTeacherBytes)}`,
           ],
         ]
       : []

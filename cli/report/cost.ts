@@ -1,30 +1,41 @@
 import type { PlainTable } from '../../compiler/codegen/report.js'
-import { bytes, duration, grouped, rate, significant } from '../terminal/figures.js'
+import type { ResultTable } from '../../runtime/eval/results.js'
+import { bytes, duration, grouped, rate, score, significant } from '../terminal/figures.js'
 import type { CollectedRun } from './collect.js'
 
+/** What tells variants apart comes first: on a narrow screen the rest is reached by scrolling. */
 const columns = [
-  'parameters',
-  'GFLOP/image',
-  'steps',
   'images/s',
-  'GFLOP/s',
-  'planned peak',
   'process peak',
+  'planned peak',
   'training time',
+  'GFLOP/s',
+  'GFLOP/image',
+  'parameters',
+  'steps',
 ]
 
-/** What a run of each variant cost; a dash where nothing was measured. */
-export function costTable(runs: readonly CollectedRun[]): PlainTable {
+/** What a run of each variant cost, beside what it was for; a dash where nothing was measured. */
+export function costTable(runs: readonly CollectedRun[], results: ResultTable | null): PlainTable {
   const names = [...new Set(runs.map((run) => run.variant))]
+  const scores = new Map(results?.rows.map((row) => [row.name, score(row.value.mean)]))
   return {
     title: 'Cost',
     caption:
       'Parameters of the student with its heads. Speed is the mean over the seeds; peak memory and time are those of ' +
       'the largest and slowest run. GFLOP count the arithmetic of the model in training, not what a device repeats.',
-    columns,
-    rows: names.map((name) => ({ name, cells: cellsOf(runs.filter((run) => run.variant === name)) })),
+    columns: [...(results === null ? [] : [results.metric]), ...columns],
+    rows: names.map((name) => ({
+      name,
+      cells: [
+        ...(results === null ? [] : [scores.get(name) ?? dash]),
+        ...cellsOf(runs.filter((run) => run.variant === name)),
+      ],
+    })),
   }
 }
+
+const dash = '–'
 
 function cellsOf(runs: readonly CollectedRun[]): string[] {
   const run = runs.find((r) => r.spec !== null) ?? runs[0]!
@@ -37,22 +48,21 @@ function cellsOf(runs: readonly CollectedRun[]): string[] {
   const speeds = runs.flatMap((r) => r.record.imagesPerSecond ?? [])
   const speed = speeds.length === 0 ? null : speeds.reduce((a, b) => a + b, 0) / speeds.length
   const seconds = runs.map((r) => r.training.reduce((sum, line) => sum + (line.time?.seconds ?? 0), 0))
-  const dash = '–'
   return [
+    speed === null ? dash : rate(speed),
+    bytes(Math.max(...runs.map((r) => r.record.peakRssBytes))),
+    arenas.length === 0
+      ? dash
+      : bytes(Math.max(...arenas) + state.reduce((sum, t) => sum + 4 * elements(t.shape), 0)),
+    duration(Math.max(...seconds)),
+    speed === null || perImage === null ? dash : rate((speed * perImage) / 1e9),
+    perImage === null ? dash : significant(perImage / 1e9, 3),
     parameters === 0
       ? dash
       : parameters < 1e6
         ? `${grouped(parameters / 1e3)} k`
         : `${significant(parameters / 1e6, 3)} M`,
-    perImage === null ? dash : significant(perImage / 1e9, 3),
     stepsText(runs),
-    speed === null ? dash : rate(speed),
-    speed === null || perImage === null ? dash : rate((speed * perImage) / 1e9),
-    arenas.length === 0
-      ? dash
-      : bytes(Math.max(...arenas) + state.reduce((sum, t) => sum + 4 * elements(t.shape), 0)),
-    bytes(Math.max(...runs.map((r) => r.record.peakRssBytes))),
-    duration(Math.max(...seconds)),
   ]
 }
 

@@ -27,7 +27,7 @@ export async function reportModel(
     findings: findingsOf(table, runs),
     notices: noticesOf(runs),
     metric: table && (await metricTable(table, colours)),
-    plain: [...otherMetrics(others), costTable(runs)],
+    plain: [...otherMetrics(others), costTable(runs, table)],
     training: await trainingOf(runs, primary, colours),
     health: await healthOf(runs, colours),
     gallery: galleryOf(runs),

@@ -136,7 +136,7 @@ export function missingRanks(
   const { ranks } = experiment.hardware
   if (ranks === 1 || capabilities.has('op:all_reduce')) return []
   const help = ['run on a device that has ranks: native or interpret', 'set hardware.ranks = 1']
-  return [diagnose('DINO0908', spanAt(experiment, 'hardware.ranks'), { ranks }, { help })]
+  return [diagnose('DINO0908', spanAt(experiment, 'hardware.ranks'), { ranks, most: 1 }, { help })]
 }
 
 function spanAt(experiment: ResolvedExperiment, path: string): Span | null {

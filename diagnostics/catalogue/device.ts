@@ -43,9 +43,10 @@ export const device = {
     'another rank stopped',
     ({ plan }) => `this rank of plan \`${plan}\` stopped, because another rank did`,
   ),
-  DINO0908: entry<{ ranks: number }>(
+  DINO0908: entry<{ ranks: number; most: number }>(
     'error',
-    'device without ranks',
-    ({ ranks }) => `this device runs one rank, the experiment asks for ${ranks}`,
+    'more ranks than the device has',
+    ({ ranks, most }) =>
+      `this device runs ${most === 1 ? 'one rank' : `at most ${most} ranks`}, the experiment asks for ${ranks}`,
   ),
 } as const

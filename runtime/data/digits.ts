@@ -11,7 +11,7 @@ export function readDigits(context: SourceContext, folder: string): FoundImages 
   const side = 28
   const names: string[] = []
   const labels: string[] = []
-  const digits: number[][] = []
+  const digits: Uint8ClampedArray[] = []
   for (let digit = 0; digit < 10; digit++) {
     const path = `${folder}/${digit}.json`
     const fail = (reason: string) =>
@@ -29,7 +29,10 @@ export function readDigits(context: SourceContext, folder: string): FoundImages 
       !data.every((v) => typeof v === 'number')
     )
       throw fail(`expected a multiple of ${side * side} numbers under \`data\``)
-    digits.push(data)
+    // In bytes at once: ten files of numbers would be in memory together else.
+    const bytes = new Uint8ClampedArray(data.length)
+    for (let i = 0; i < data.length; i++) bytes[i] = data[i]! * 255
+    digits.push(bytes)
     for (let i = 0; i * side * side < data.length; i++) {
       names.push(`${digit}/${i}`)
       labels.push(String(digit))
@@ -38,7 +41,10 @@ export function readDigits(context: SourceContext, folder: string): FoundImages 
   const pixels = new SharedArrayBuffer(names.length * side * side)
   const bytes = new Uint8ClampedArray(pixels)
   let position = 0
-  for (const data of digits) for (const value of data) bytes[position++] = value * 255
+  for (const data of digits) {
+    bytes.set(data, position)
+    position += data.length
+  }
   return {
     names,
     root: null,

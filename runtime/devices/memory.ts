@@ -99,6 +99,7 @@ function useFaults(plan: Plan): Diagnostic[] {
       defined.add(id)
       covers(id, number)
     }
+    faults.push(...renewFaults(plan, step, number))
   }
   for (const { name, tensor: id } of [...plan.metrics, ...plan.outputs]) {
     const t = tensor(id)
@@ -107,6 +108,24 @@ function useFaults(plan: Plan): Diagnostic[] {
       faults.push(tensorFault(plan, t, `is read as ${name} after the last step and dies at ${t.live[1]}`))
   }
   return faults
+}
+
+/** Ops that give state tensors their next values. */
+const updates: ReadonlySet<string> = new Set(['adamw', 'adamw_ema', 'ema', 'update_center'])
+
+/** A state tensor's next value goes where it is, not to another tensor. */
+function renewFaults(plan: Plan, step: Step, number: number): Diagnostic[] {
+  if (!updates.has(step.op)) return []
+  const stateOf = (id: number | undefined) => {
+    const place = plan.tensors[id ?? -1]?.place
+    return place?.kind === 'state' ? place.name : null
+  }
+  return (inPlace[step.op] ?? []).flatMap(([r, o]) => {
+    const [old, next] = [stateOf(step.operands[o]), stateOf(step.results[r])]
+    if (old === null || next === null || old === next) return []
+    const fault = `writes the next value of ${old} to ${next}`
+    return [diagnose('DINO0824', step.span, { plan: plan.name, step: number, op: step.op, fault })]
+  })
 }
 
 interface Block {

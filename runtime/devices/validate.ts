@@ -39,6 +39,11 @@ function tensorFaults(plan: Plan): Diagnostic[] {
   const faults: Diagnostic[] = []
   const state = new Map(plan.state.map((s) => [s.name, s]))
   const bounds = new Set(plan.inputs.map((i) => i.name))
+  for (const { name, shape } of plan.state)
+    if (!Number.isSafeInteger(elements(shape) * 4))
+      faults.push(
+        diagnose('DINO0822', null, { plan: plan.name, tensor: name, fault: 'is too large to address' }),
+      )
   plan.tensors.forEach((t, id) => {
     const fault = (text: string) =>
       faults.push(diagnose('DINO0822', null, { plan: plan.name, tensor: `${id} (${t.name})`, fault: text }))

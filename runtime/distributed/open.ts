@@ -7,15 +7,16 @@ import { type DeviceOptions, openDevice } from '../devices/registry.js'
 import { openRanks } from './ranked-device.js'
 import { openAsyncGroup } from './transport.js'
 
-/** How ranks on each device that has them meet. */
-const groups: Readonly<Record<string, () => Promise<(ranks: number) => readonly Transport[]>>> = {
-  native: async () => (await import('../devices/native/native.js')).openNativeGroup,
-  interpret: async () => openAsyncGroup,
+/** How many ranks each device that has them runs at most, and how they meet. */
+const groups: Readonly<Record<string, { most: number; open: () => Promise<OpenGroup> }>> = {
+  native: { most: 64, open: async () => (await import('../devices/native/native.js')).openNativeGroup },
+  interpret: { most: Number.POSITIVE_INFINITY, open: async () => openAsyncGroup },
 }
+type OpenGroup = (ranks: number) => readonly Transport[]
 
 /**
  * The device of a run: as it is for one rank; for several, one of it a rank, between which threads are divided. DINO0908
- * where the device runs one rank only.
+ * where the device does not run as many.
  */
 export async function openForRun(
   name: string,
@@ -23,22 +24,16 @@ export async function openForRun(
   { ranks, shards }: Pick<RunSpec, 'ranks' | 'shards'>,
 ): Promise<Device> {
   if (ranks === 1) return openDevice(name, options)
-  const group = groups[name]
-  if (group === undefined)
-    throw new DiagnosticError([
-      diagnose(
-        'DINO0908',
-        null,
-        { ranks },
-        {
-          help: [
-            `run on a device that has ranks: ${Object.keys(groups).join(' or ')}`,
-            'set hardware.ranks = 1',
-          ],
-        },
-      ),
-    ])
-  const openGroup = await group()
+  const { most, open } = groups[name] ?? { most: 1, open: null }
+  if (open === null || ranks > most) {
+    const others = Object.keys(groups).filter((other) => (groups[other]?.most ?? 1) >= ranks)
+    const help = [
+      `run on a device that has ranks: ${others.join(' or ')}`,
+      most === 1 ? 'set hardware.ranks = 1' : `set hardware.ranks to ${most} or less`,
+    ]
+    throw new DiagnosticError([diagnose('DINO0908', null, { ranks, most }, { help })])
+  }
+  const openGroup = await open()
   const threads = options.threads ?? availableParallelism()
   const each = { threads: Math.max(1, Math.floor(threads / ranks)) }
   const opened: Device[] = []

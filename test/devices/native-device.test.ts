@@ -169,6 +169,17 @@ describe.skipIf(nativeMissing !== null)(`native device${nativeSkipped}`, () => {
     await state.close()
   })
 
+  it('refuses state that no memory holds, also where its bytes would wrap around', async () => {
+    const init = { kind: 'zeros' } as const
+    const tensor = (name: string, shape: readonly number[]) => ({
+      ...{ name, dtype: 'f32' as const, shape, storedShape: shape, init },
+    })
+    for (const shape of [[2 ** 31, 2 ** 31], [-5], [2 ** 52], [1024, 2 ** 52 - 2 ** 20]])
+      await expect(two.state({ tensors: [tensor('a', [8]), tensor('b', shape)] })).rejects.toThrow(/DINO0904/)
+    const many = Array.from({ length: 64 }, (_, i) => tensor(`t${i}`, [2 ** 46]))
+    await expect(two.state({ tensors: many })).rejects.toThrow(/DINO0904/)
+  })
+
   it('an index outside its tensor stops the run with the name of the input', async () => {
     const whole = compiled(tinyStep(), true)
     const { module, plan } = whole

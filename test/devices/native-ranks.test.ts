@@ -197,6 +197,16 @@ describe.skipIf(nativeMissing !== null)(`native ranks${nativeSkipped}`, () => {
       expect(await codes([run(started[1]!)])).toEqual(['DINO0907'])
     })
 
+    it('as its plan is refused, on this side or by the library, stops those who wait for it', async () => {
+      const broken = { ...planOf(ops(2)), version: 0 } as unknown as Plan
+      for (const refused of [broken, planOf(ops(3))]) {
+        const transports = openNativeGroup(2)
+        const first = await load(await open(1), planOf(ops(2)), transports[0])
+        await expect(load(await open(1), refused, transports[1])).rejects.toThrow(/DINO08|DINO0902/)
+        expect(await codes([run(first)])).toEqual(['DINO0907'])
+      }
+    })
+
     it('does not touch the next plan of the group', async () => {
       const transports = openNativeGroup(2)
       const devices = await Promise.all([open(1), open(2)])

@@ -175,6 +175,23 @@ describe('validatePlan', () => {
     expect(found[0]).toMatch(/^DINO0824: .* attention: expected result 0 of f32\[/)
   })
 
+  test('refuses state that is too large, and updates of one tensor that end in another', () => {
+    const large = { name: 'large', dtype: 'f32', shape: [1024, 2 ** 52] } as Mutable<Plan>['state'][number]
+    expect(faults((p) => p.state.push(large))).toEqual([
+      `DINO0822: plan ${name}: tensor large: is too large to address`,
+    ])
+    const update = plan.programs[1]!.steps.find((s) => s.op === 'adamw_ema' || s.op === 'adamw') as Step
+    const [own, others] = [update.results[0]!, plan.tensors.filter((t) => t.place.kind === 'state')]
+    const { shape, place } = plan.tensors[own]!
+    const another = others.find((t) => t.id !== own && t.shape.join() === shape.join()) as PlanTensor
+    const found = faults((p) => {
+      const step = p.programs[1]!.steps.find((s) => s.results[0] === own) as Mutable<Step>
+      step.results[0] = another.id
+    })
+    const [from, to] = [place, another.place].map((at) => (at as { name: string }).name)
+    expect(found.at(-1)).toMatch(`${update.op}: writes the next value of ${from} to ${to}`)
+  })
+
   test('refuses names that refer to nothing', () => {
     const named = (who: string, fault: string) => [`DINO0825: plan ${name}: ${who}: ${fault}`]
     const input = plan.inputs[0] as Plan['inputs'][number]

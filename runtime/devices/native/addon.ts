@@ -49,6 +49,8 @@ export interface Addon {
     group: GroupHandle | undefined,
     rank: number,
   ): PlanHandle | Refusal
+  /** A rank that loads no plan where the others of its group do: they stop with a fault rather than wait for it. */
+  skipPlan(device: DeviceHandle, group: GroupHandle, rank: number): void
   /** Ranks that wait for this one at a collective, now or later, stop with a fault. */
   closePlan(plan: PlanHandle): void
   writeTensor(device: DeviceHandle, plan: PlanHandle, tensor: number, values: Float32Array | Int32Array): void

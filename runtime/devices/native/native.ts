@@ -33,9 +33,18 @@ export async function openNative(options: { readonly threads: number | null }): 
     capabilities: () => capabilities,
     state: async (spec) => createState(addon, device, spec),
     load: async (plan, state, transport) => {
-      const valid = validatePlan(plan)
-      refuseMissing(valid, 'native', capabilities)
-      return loadPlan(addon, device, valid, state as NativeState, transport as NativeTransport | undefined)
+      const own = transport as NativeTransport | undefined
+      const bound = state as NativeState
+      let prepared: { readonly valid: Plan; readonly words: Float64Array }
+      try {
+        const valid = validatePlan(plan)
+        refuseMissing(valid, 'native', capabilities)
+        prepared = { valid, words: wordsOf(addon, valid, bound) }
+      } catch (error) {
+        if (own !== undefined) addon.skipPlan(device, own.group, own.rank)
+        throw error
+      }
+      return loadPlan(addon, device, prepared, bound, own)
     },
     close: async () => addon.closeDevice(device),
   }
@@ -48,7 +57,7 @@ interface NativeTransport extends Transport {
 /**
  * For native devices of this process, one for each rank. They meet in shared memory: each device runs the same programs
  * of the same plan, and its collectives wait for those of the others. Ranks load their plans in the same order. A plan
- * closed, a device closed or a fault on one rank ends the runs of the others with DINO0907.
+ * refused, a plan closed, a device closed or a fault on one rank ends the runs of the others with DINO0907.
  */
 export function openNativeGroup(ranks: number): readonly Transport[] {
   const group = loadAddon().createGroup(ranks)
@@ -84,7 +93,7 @@ interface NativeState extends State {
 function createState(addon: Addon, device: DeviceHandle, spec: StateSpec): NativeState {
   const { tensors } = spec
   const sizes = tensors.flatMap((t) => [t.dtype === 'i32' ? 2 : 0, elements(t.shape)])
-  const handle = addon.createState(Float64Array.from(sizes))
+  const handle = addon.createState(Float64Array.from(sizes)) // undefined also for sizes that are none
   if (handle === undefined)
     throw outOfMemory(`the state of ${4 * tensors.reduce((n, t) => n + elements(t.shape), 0)} bytes`)
   const indices = new Map(tensors.map((t, i) => [t.name, i]))
@@ -151,13 +160,8 @@ function faultOf(plan: Plan, program: number, [code, step, operand, value, bound
   ])
 }
 
-function loadPlan(
-  addon: Addon,
-  device: DeviceHandle,
-  plan: Plan,
-  state: NativeState,
-  transport: NativeTransport | undefined,
-): Executable {
+/** A plan as the library takes it; DINO0902 where the state lacks what it reads. */
+function wordsOf(addon: Addon, plan: Plan, state: NativeState): Float64Array {
   const kinds = new Map(addon.kinds().map((kind, i) => [kind, i]))
   const known = new Set(state.names)
   for (const { name } of plan.state)
@@ -168,7 +172,16 @@ function loadPlan(
           what: `it reads \`${name}\`, which the state does not hold`,
         }),
       ])
-  const words = encodePlan(plan, kinds, state.indexOf)
+  return encodePlan(plan, kinds, state.indexOf)
+}
+
+function loadPlan(
+  addon: Addon,
+  device: DeviceHandle,
+  { valid: plan, words }: { readonly valid: Plan; readonly words: Float64Array },
+  state: NativeState,
+  transport: NativeTransport | undefined,
+): Executable {
   const loaded = addon.loadPlan(
     device,
     words,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Hardware, ResolvedExperiment } from '../../../compiler/resolve/resolved.js'
+import { openForRun } from '../../../runtime/distributed/open.js'
 import { tinyBackbone, tinyExperiment } from '../../golden/experiment.js'
 import { compileOn, oracleOf, type Trained, trainOn } from './ranked-runs.js'
 
@@ -96,4 +97,12 @@ describe('by rank, a rank is what a micro-batch is', () => {
     for (const shard of ['fsdp', 'none'] as const)
       await expectSame(one, await run(micro(2), { ranks: 2, shard }, 3), 9)
   })
+})
+
+test('more ranks than a device runs are refused before anything is opened', async () => {
+  const open = (name: string, ranks: number) => openForRun(name, { threads: 1 }, { ranks, shards: null })
+  await expect(open('native', 65)).rejects.toThrow(
+    'DINO0908: this device runs at most 64 ranks, the experiment asks for 65',
+  )
+  await expect(open('wasm', 2)).rejects.toThrow('DINO0908: this device runs one rank')
 })

@@ -274,8 +274,10 @@ napi_value create_state(napi_env env, napi_callback_info info) {
   if (array.type != napi_float64_array || array.length % 2 != 0) return ok(env, napi_invalid_arg), nullptr;
   const double* words = static_cast<const double*>(array.data);
   std::vector<StateTensor> tensors;
-  for (size_t i = 0; i < array.length; i += 2)
+  for (size_t i = 0; i < array.length; i += 2) {
+    if (!(words[i + 1] >= 0 && words[i + 1] < 9e15)) return nullptr;  // no memory is as large
     tensors.push_back(StateTensor{words[i] == 2 ? DType::i32 : DType::f32, static_cast<int64_t>(words[i + 1])});
+  }
   std::shared_ptr<State> state = State::create(tensors);
   if (!state) return nullptr;
   napi_value value = nullptr;
@@ -373,6 +375,7 @@ napi_value load_plan(napi_env env, napi_callback_info info) {
   loaded->executor = Executor::load(static_cast<const double*>(words.data), words.length, *held, error, member);
   napi_value value = nullptr;
   if (!loaded->executor) {
+    member.group->stop();
     napi_create_array(env, &value);
     napi_set_element(env, value, 0, number_of(env, static_cast<double>(error.reason)));
     napi_set_element(env, value, 1, string_of(env, error.message));
@@ -398,6 +401,16 @@ std::shared_ptr<Loaded> loaded_of(napi_env env, napi_value value) {
   if (!held) return nullptr;
   if (!*held) ok(env, napi_invalid_arg);
   return *held;
+}
+
+/** (device, group, rank): the rank will not load the plan that the others load now; they do not wait for it. */
+napi_value skip_plan(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  if (!arguments(env, info, values)) return nullptr;
+  Device* device = external<Device>(env, values[0]);
+  Membership member;
+  if (device && membership(env, device, values[1], values[2], member)) member.group->stop();
+  return nullptr;
 }
 
 /** (executable): frees its arenas after what is queued; no rank waits for another of its group any more. */
@@ -612,6 +625,7 @@ NAPI_MODULE_INIT() {
       {"transferState", transfer_state},
       {"createGroup", create_group},
       {"loadPlan", load_plan},
+      {"skipPlan", skip_plan},
       {"closePlan", close_plan},
       {"writeTensor", write_tensor},
       {"readTensor", read_tensor},

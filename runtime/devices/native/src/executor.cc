@@ -11,7 +11,9 @@ std::shared_ptr<State> State::create(const std::vector<StateTensor>& tensors) {
   auto state = std::make_shared<State>();
   state->tensors_ = tensors;
   size_t bytes = 0;
+  constexpr int64_t most = int64_t{1} << 46;  // more than there is memory, and sums of it do not wrap
   for (const StateTensor& t : tensors) {
+    if (t.elements < 0 || t.elements > most || bytes > size_t{most}) return nullptr;
     state->offsets_.push_back(bytes);
     bytes += (static_cast<size_t>(t.elements) * 4 + 255) / 256 * 256;
   }

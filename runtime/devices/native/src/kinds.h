@@ -42,7 +42,7 @@ inline constexpr int kind_count = sizeof(kind_names) / sizeof(kind_names[0]);
 inline constexpr int local_kind_count = static_cast<int>(Kind::all_gather);
 inline constexpr int collective_kind_count = kind_count - local_kind_count;
 inline constexpr bool is_collective(Kind kind) { return static_cast<int>(kind) >= local_kind_count; }
-/** Ranks of a plan at most. */
+/** Ranks of a plan at most; runtime/distributed/open.ts says so before a plan is loaded. */
 inline constexpr int max_ranks = 64;
 
 }  // namespace dino
