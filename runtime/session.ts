@@ -3,7 +3,7 @@ import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { type Checkpoint, type Shapes, writeCheckpoint } from './checkpoint.js'
 import type { Device, State } from './devices/device.js'
 import { replaceJson } from './durable.js'
-import { processPeakBytes } from './environment.js'
+import { collectGarbage, processPeakBytes } from './environment.js'
 import type { EvalFile, Measured } from './eval/eval-file.js'
 import {
   type EvaluationContext,
@@ -253,6 +253,8 @@ export async function measure(
     results[name] = result.measured
     seen[name] = result.measures
   }
+  // Before the plan of a phase takes its memory.
+  collectGarbage()
   const phase = phaseBefore(spans, step).phase.name
   const health: EvaluationHealth = { step, phase, eval: seen }
   const line: EvaluationLine = {

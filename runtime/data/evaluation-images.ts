@@ -21,9 +21,10 @@ export interface EvaluationImages {
   /** What the split keeps together (`by`), where it says so. An image without a value is a group of its own. */
   readonly groups: readonly string[] | null
   /**
-   * `[images, channels, px, px]`, normalised: the shorter side resized to px * 256 / 224 (bicubic), the middle cut out.
+   * `[images, channels, px, px]`, normalised: the shorter side resized to px * 256 / 224 (bicubic), the middle cut out; in
+   * `into` where it has that length.
    */
-  read(images: readonly number[], px: number): Promise<Float32Array>
+  read(images: readonly number[], px: number, into?: Float32Array): Promise<Float32Array>
   /** `[images, px * px * channels]`, bytes / 255: whole images at px x px, for a floor without learning. */
   thumbnails(images: readonly number[], px: number): Promise<Float32Array>
 }
@@ -99,6 +100,7 @@ export async function openEvaluationImages(
     chosen: readonly number[],
     floats: number,
     task: (out: SharedArrayBuffer, first: number, requests: ReturnType<typeof requestOf>[]) => RenderTask,
+    into?: Float32Array,
   ): Promise<Float32Array> {
     const bytes = chosen.length * floats * 4
     const at = spare.findIndex((buffer) => buffer.byteLength === bytes)
@@ -110,7 +112,9 @@ export async function openEvaluationImages(
       const path = imagePath(dataset, images[chosen[places[failure.at]!]!]!)
       throw new DiagnosticError([diagnose('DINO1023', null, { path, reason: failure.reason })])
     })
-    const values = Float32Array.from(new Float32Array(out))
+    const shared = new Float32Array(out)
+    const values = into?.length === shared.length ? into : new Float32Array(shared.length)
+    values.set(shared)
     spare.splice(0, spare.length, ...spare.slice(-1), out)
     return values
   }
@@ -121,16 +125,14 @@ export async function openEvaluationImages(
     classes,
     labels: Int32Array.from(labelNames, (name) => (name === null ? -1 : numbers.get(name)!)),
     groups: groupNames.some((name) => name !== null) ? groupNames.map((name, i) => name ?? names[i]!) : null,
-    read(chosen, px) {
+    read(chosen, px, into) {
       const resizePx = Math.trunc((px * 256) / 224)
-      return render(chosen, channels * px * px, (out, first, requests) => ({
-        kind: 'evaluate',
-        px,
-        resizePx,
-        out,
-        first,
-        images: requests,
-      }))
+      return render(
+        chosen,
+        channels * px * px,
+        (out, first, images) => ({ kind: 'evaluate', px, resizePx, out, first, images }),
+        into,
+      )
     },
     thumbnails(chosen, px) {
       return render(chosen, channels * px * px, (out, first, requests) => ({

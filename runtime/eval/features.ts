@@ -12,8 +12,8 @@ export interface ImageSet {
   readonly classes: readonly string[]
   /** What the split keeps together, where it says so. */
   readonly groups: readonly string[] | null
-  /** `[images, channels, px, px]`, normalised: resized and cut as the protocol says. */
-  read(images: readonly number[], px: number): Promise<Float32Array>
+  /** `[images, channels, px, px]`, normalised: resized and cut as the protocol says; in `into` where it has that length. */
+  read(images: readonly number[], px: number, into?: Float32Array): Promise<Float32Array>
   /** `[images, px * px * channels]`, 0 to 1: whole images at px x px. */
   thumbnails(images: readonly number[], px: number): Promise<Float32Array>
 }
@@ -47,13 +47,17 @@ export async function extractFeatures(
   const executable = await device.load(plan, state)
   try {
     const features: Record<string, Float32Array> = {}
-    let reading = read(set, images, 0, plan.images, request.resolutionPx)
+    const readFrom = (start: number, into?: Float32Array) =>
+      set.read(batchAt(images, start, plan.images), request.resolutionPx, into)
+    let reading = readFrom(0)
+    let before: Float32Array | undefined
     for (let start = 0; start < images.length; start += plan.images) {
       const batch = await reading
       const next = start + plan.images
-      // Decoding of the next batch goes on while this one is computed.
-      reading = next < images.length ? read(set, images, next, plan.images, request.resolutionPx) : reading
+      // Decoding of the next batch goes on while this one is computed, into what held the one before.
+      if (next < images.length) reading = readFrom(next, before)
       reading.catch(() => {})
+      before = batch
       await executable.writeInputs({ [input.name]: batch })
       await executable.run(program.name)
       const count = Math.min(plan.images, images.length - start)
@@ -72,16 +76,7 @@ export async function extractFeatures(
 }
 
 /** A batch of exactly `count`: the last one is filled up with its own last image. */
-async function read(
-  set: ImageSet,
-  images: readonly number[],
-  start: number,
-  count: number,
-  px: number,
-): Promise<Float32Array> {
+function batchAt(images: readonly number[], start: number, count: number): number[] {
   const last = images.length - 1
-  return set.read(
-    Array.from({ length: count }, (_, i) => images[Math.min(start + i, last)]!),
-    px,
-  )
+  return Array.from({ length: count }, (_, i) => images[Math.min(start + i, last)]!)
 }

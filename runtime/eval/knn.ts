@@ -14,7 +14,7 @@ export interface Neighbours {
 
 /** Rows divided by max(their norm, 1e-12), in float64. */
 export function normalizeRows(features: ArrayLike<number>, width: number): Float64Array {
-  const out = Float64Array.from(features)
+  const out = new Float64Array(features)
   for (let start = 0; start + width <= out.length; start += width) {
     let squares = 0
     for (let i = start; i < start + width; i++) squares += out[i]! * out[i]!
@@ -31,7 +31,8 @@ export function nearest(
   width: number,
   most: number,
 ): Neighbours {
-  const [a, b] = [Float64Array.from(train), Float64Array.from(test)]
+  const doubles = (rows: ArrayLike<number>) => (rows instanceof Float64Array ? rows : new Float64Array(rows))
+  const [a, b] = [doubles(train), doubles(test)]
   const trainRows = a.length / width
   const testRows = b.length / width
   const k = Math.min(most, trainRows)
