@@ -26,7 +26,15 @@ export function coloursOf(variants: readonly string[], distance: (variant: strin
       ...shown.map((name) => ({ name, colour: colours.get(name)! })),
       ...(left === 0
         ? []
-        : [{ name: `${left} others, which differ less from ${first}`, colour: quietColour }]),
+        : [
+            {
+              name:
+                left === 1
+                  ? `another, which differs less from ${first}`
+                  : `${left} others, which differ less from ${first}`,
+              colour: quietColour,
+            },
+          ]),
     ],
   }
 }
