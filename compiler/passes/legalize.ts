@@ -18,7 +18,9 @@ import { type Draft, mapEntries, openDraft } from './rewrite.js'
  * Throws DINO0811 where an op is missing and has no decomposition.
  */
 export function legalize(module: Module, capabilities: ReadonlySet<string>): Module {
-  const lacks = (kind: OpKind) => !isStructural(kind) && !capabilities.has(`op:${kind}`)
+  const kinds = Object.keys(operandNames) as OpKind[]
+  const lacking = new Set(kinds.filter((kind) => !isStructural(kind) && !capabilities.has(`op:${kind}`)))
+  const lacks = (kind: OpKind) => lacking.has(kind)
   const legal = expandOps(module, lacks)
   for (const name of legal.entries)
     for (const op of legal.functions[name]!.ops)

@@ -89,8 +89,10 @@ function heldBytes(
 ): number {
   let held = 0
   for (const id of made) if (kept[id] === 1 && wanted[id] === 1) held += bytes[id]!
-  const before = new Set(repeated.flatMap(({ operands }) => operands))
-  for (const id of before) if (id !== null && runOf[id] !== run && wanted[id] === 0) held += bytes[id]!
+  const before = new Set<ValueId>()
+  for (const { operands } of repeated)
+    for (const id of operands) if (id !== null && runOf[id] !== run && wanted[id] === 0) before.add(id)
+  for (const id of before) held += bytes[id]!
   return held
 }
 

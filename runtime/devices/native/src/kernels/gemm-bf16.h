@@ -335,10 +335,13 @@ static void multiply_half_part(const Call& call, const HalfProduct& p, int64_t j
   const int64_t most = at_most(half_columns, int64_t{327680} / at_least(at_most(k, half_depth), 1));
   const int64_t across = ceil_div(ceil_div(n, ceil_div(n, most)), tile_columns) * tile_columns;
   constexpr int64_t enough = 32;
-  int64_t row_blocks = at_least(ceil_div(p.m, half_rows), at_most(enough, ceil_div(p.m, 4 * tile_rows)));
+  const int64_t column_blocks = ceil_div(n, across);
+  // Columns of a stored A that become rows are read in runs of some cache lines, where that leaves enough blocks.
+  const bool tall = p.a.transposed && ceil_div(p.m, 8 * tile_rows) * column_blocks >= 8;
+  const int64_t least = tall ? 8 * tile_rows : 4 * tile_rows;
+  int64_t row_blocks = at_least(ceil_div(p.m, half_rows), at_most(enough, ceil_div(p.m, least)));
   const int64_t rows = ceil_div(ceil_div(p.m, row_blocks), tile_rows) * tile_rows;
   row_blocks = ceil_div(p.m, rows);
-  const int64_t column_blocks = ceil_div(n, across);
   const int64_t column_tasks = row_blocks < enough ? column_blocks : 1;
   const int64_t ranges = p.m * p.n <= 65536 ? at_least(at_most(ceil_div(k, 2 * half_depth), 16), 1) : 1;
   const int64_t range = ceil_div(ceil_div(k, ranges), half_depth) * half_depth;
