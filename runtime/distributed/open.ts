@@ -28,7 +28,7 @@ export async function openForRun(
   if (open === null || ranks > most) {
     const others = Object.keys(groups).filter((other) => (groups[other]?.most ?? 1) >= ranks)
     const help = [
-      `run on a device that has ranks: ${others.join(' or ')}`,
+      `run on a device that has ${most === 1 ? '' : 'as many '}ranks: ${others.join(' or ')}`,
       most === 1 ? 'set hardware.ranks = 1' : `set hardware.ranks to ${most} or less`,
     ]
     throw new DiagnosticError([diagnose('DINO0908', null, { ranks, most }, { help })])
