@@ -1,10 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import type { Device } from './devices/device.js'
 
 /** environment.json: what a result came from, for whoever finds it in a year. */
@@ -84,30 +82,4 @@ function commitOf(directory: string): Environment['commit'] {
   } catch {
     return null
   }
-}
-
-/**
- * Has V8 collect at once: buffers outside its heap, such as an evaluation leaves a hundred megabytes of, do not hurry it.
- * Some tens of milliseconds.
- */
-export function collectGarbage(): void {
-  setFlagsFromString('--expose-gc')
-  collect ??= runInNewContext('gc') as () => void
-  collect()
-}
-let collect: (() => void) | undefined
-
-/** Lets the peak count from here on, so that it is that of one run: false where the system has no such thing (Linux has). */
-export function forgetPeak(): boolean {
-  try {
-    writeFileSync('/proc/self/clear_refs', '5')
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** The most that the process had resident since it began, or since `forgetPeak`. */
-export function processPeakBytes(): number {
-  return process.resourceUsage().maxRSS * 1024
 }

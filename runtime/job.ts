@@ -1,8 +1,8 @@
 import type { Plan } from '../compiler/plan/plan.js'
 import type { DataReference, RunSpec } from '../compiler/plan/run-spec.js'
 import type { Diagnostic } from '../diagnostics/diagnostic.js'
+import type { EvaluationImages } from './data/evaluation-images.js'
 import type { Device } from './devices/device.js'
-import type { ImageSet } from './eval/features.js'
 import type { RunEvent } from './events.js'
 import type { StepSource } from './run.js'
 import type { PhaseSpan } from './timeline.js'
@@ -24,7 +24,7 @@ export interface RunData {
   /** Steps of a phase from `step` on, counted from the start of the run. */
   open(span: PhaseSpan, step: number): Promise<StepSource>
   /** Whole images for evaluations. */
-  images(reference: DataReference): Promise<ImageSet>
+  images(reference: DataReference): Promise<EvaluationImages>
   close(): Promise<void>
 }
 

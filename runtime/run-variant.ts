@@ -4,7 +4,7 @@ import { type Diagnostic, DiagnosticError } from '../diagnostics/diagnostic.js'
 import { type Checkpoint, compareCheckpoint, newestCheckpoint, restoreCheckpoint } from './checkpoint.js'
 import { damagedFiles } from './damage.js'
 import { replaceJson } from './durable.js'
-import { describeEnvironment, forgetPeak, processPeakBytes } from './environment.js'
+import { describeEnvironment } from './environment.js'
 import { type EvalFile, readEvalFile } from './eval/eval-file.js'
 import { emptyRecord, type PreparedEvaluation, prepareEvaluations } from './eval/evaluate.js'
 import { refuseUnsupported } from './eval/protocol.js'
@@ -12,6 +12,7 @@ import type { RunOutcome } from './events.js'
 import { initialState } from './initialize.js'
 import type { Job, RunData, Settings } from './job.js'
 import { isEvaluation, mergeEvaluations, openLog, readLog } from './metrics-log.js'
+import { forgetPeak, processPeakBytes } from './process-memory.js'
 import { train } from './run.js'
 import {
   claimDirectory,
@@ -89,9 +90,8 @@ async function bringToEnd(job: Job, settings: Settings): Promise<RunOutcome> {
       const { step, steps, imagesPerSecond, peakRssBytes } = claimed.record
       return ended({ status: 'reused', step, steps, imagesPerSecond, peakRssBytes, failure: null })
     }
-    return ended(
-      await carryOn(job, settings, data, identity, files, claimed.record, evaluations, earlierPeakBytes),
-    )
+    const found = { identity, files, before: claimed.record, evaluations, earlierPeakBytes }
+    return ended(await carryOn(job, settings, data, found))
   } catch (error) {
     const failure = asDiagnostic(error)
     return ended({ status: 'failed', step: 0, steps: 0, imagesPerSecond: null, peakRssBytes: 0, failure })
@@ -119,16 +119,14 @@ function isMeasured(file: EvalFile | null, prepared: PreparedEvaluation): boolea
   return record?.identity === prepared.identity && record.untrained !== null && record.trained !== null
 }
 
+type Found = Pick<Session, 'identity' | 'files' | 'before' | 'evaluations' | 'earlierPeakBytes'>
+
 /** A run that is not finished, or has a new evaluation. */
 async function carryOn(
   job: Job,
   settings: Settings,
   data: RunData,
-  identity: string,
-  files: RunFiles,
-  before: RunRecord | null,
-  evaluations: readonly PreparedEvaluation[],
-  earlierPeakBytes: number,
+  { identity, files, before, evaluations, earlierPeakBytes }: Found,
 ): Promise<Omit<RunOutcome, 'seconds'>> {
   const { spec } = job
   const clock: Clock = { epoch: spec.epoch, passSteps: Math.ceil(data.trainingImages / spec.batch.images) }

@@ -3,7 +3,6 @@ import type { Diagnostic } from '../diagnostics/diagnostic.js'
 import { type Checkpoint, type Shapes, writeCheckpoint } from './checkpoint.js'
 import type { Device, State } from './devices/device.js'
 import { replaceJson } from './durable.js'
-import { collectGarbage, processPeakBytes } from './environment.js'
 import type { EvalFile, Measured } from './eval/eval-file.js'
 import {
   type EvaluationContext,
@@ -18,6 +17,7 @@ import { evaluationScalars, lineScalars, stepMeasures, trainingLine } from './li
 import type { EvaluationHealth, Log } from './metrics-log.js'
 import { evaluationMeasures, type MonitorCounts, watch } from './monitors.js'
 import { nonFinite } from './non-finite.js'
+import { collectGarbage, processPeakBytes } from './process-memory.js'
 import type { StepResult, Training } from './run.js'
 import { type RunFiles, type RunRecord, writeRecord } from './run-directory.js'
 import { type Clock, toSteps } from './schedule.js'

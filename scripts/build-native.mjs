@@ -54,9 +54,11 @@ const listed = (dir, ending) =>
 export function unitsOf(root, extra = optimized) {
   const src = join(root, 'runtime/devices/native/src')
   const x86 = process.arch === 'x64' ? ['-DDINO_X86'] : []
-  const core = [...listed(src, '.cc'), join(src, 'augment/scratch.cc')]
-    .filter((file) => basename(file) !== 'addon.cc')
-    .map((file) => ({ file, name: `${basename(file, '.cc')}.o`, flags: [...common, ...extra, ...x86] }))
+  const core = [...listed(src, '.cc'), join(src, 'augment/scratch.cc')].map((file) => ({
+    file,
+    name: `${basename(file, '.cc')}.o`,
+    flags: [...common, ...extra, ...x86],
+  }))
   const checks = listed(join(src, 'checks'), '.cc').map((file) => ({
     file,
     name: `check-${basename(file, '.cc')}.o`,
@@ -90,7 +92,7 @@ export function headersOf(root, part = 'src') {
   const files = [
     ...listed(dir, '.h'),
     ...(part === 'src'
-      ? ['kernels', 'augment', 'checks'].flatMap((folder) => listed(join(dir, folder), '.h'))
+      ? ['kernels', 'augment', 'checks', 'addon'].flatMap((folder) => listed(join(dir, folder), '.h'))
       : []),
   ]
   return files.map((file) => readFileSync(file, 'utf8')).join('\0')
@@ -177,8 +179,8 @@ export async function buildNative({ root }) {
   const started = Date.now()
   const include = createRequire(import.meta.url)('node-api-headers').include_dir
   const units = unitsOf(root)
-  const addonFile = join(root, 'runtime/devices/native/src/addon.cc')
-  units.push({ file: addonFile, name: 'addon.o', flags: [...common, '-O2', `-I${include}`] })
+  for (const file of listed(join(root, 'runtime/devices/native/src/addon'), '.cc'))
+    units.push({ file, name: `addon-${basename(file)}.o`, flags: [...common, '-O2', `-I${include}`] })
   const headers = headersOf(root)
   const key = hash(
     compiler.version,

@@ -20,21 +20,12 @@ export function coloursOf(variants: readonly string[], distance: (variant: strin
   const shown = variants.filter((name) => name === first || chosen.includes(name))
   const colours = new Map(shown.map((name, i) => [name, palette[i]!]))
   const left = variants.length - shown.length
+  const rest = left === 1 ? 'another, which differs less from' : `${left} others, which differ less from`
   return {
     of: (variant) => colours.get(variant) ?? quietColour,
     legend: [
       ...shown.map((name) => ({ name, colour: colours.get(name)! })),
-      ...(left === 0
-        ? []
-        : [
-            {
-              name:
-                left === 1
-                  ? `another, which differs less from ${first}`
-                  : `${left} others, which differ less from ${first}`,
-              colour: quietColour,
-            },
-          ]),
+      ...(left === 0 ? [] : [{ name: `${rest} ${first}`, colour: quietColour }]),
     ],
   }
 }

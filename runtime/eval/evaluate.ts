@@ -3,11 +3,12 @@ import type { DataReference, FeaturePlan, RunEvaluation, RunSpec } from '../../c
 import { diagnose } from '../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import { referenceText } from '../data/dataset.js'
+import type { EvaluationImages } from '../data/evaluation-images.js'
 import type { Device, State } from '../devices/device.js'
 import { placeOf } from '../provenance.js'
 import { evaluationIdentity } from '../run-directory.js'
 import type { EvaluationRecord, Measured } from './eval-file.js'
-import { extractFeatures, type ImageSet } from './features.js'
+import { extractFeatures } from './features.js'
 import { featureRank, featureSpread } from './health.js'
 import { type LabelledFeatures, measureKnn } from './protocol.js'
 
@@ -22,7 +23,7 @@ export interface PreparedEvaluation {
 
 /** The labelled images of a set; those without a label train, but stay out. */
 interface Labelled {
-  readonly set: ImageSet
+  readonly set: EvaluationImages
   readonly images: readonly number[]
   readonly labels: Int32Array
 }
@@ -42,7 +43,7 @@ export interface EvaluationResult {
 export async function prepareEvaluations(
   spec: RunSpec,
   runIdentity: string,
-  images: (reference: DataReference) => Promise<ImageSet>,
+  images: (reference: DataReference) => Promise<EvaluationImages>,
   most: number | null,
 ): Promise<PreparedEvaluation[]> {
   const prepared: PreparedEvaluation[] = []

@@ -1,22 +1,6 @@
 import type { Plan } from '../../compiler/plan/plan.js'
+import type { EvaluationImages } from '../data/evaluation-images.js'
 import type { Device, State } from '../devices/device.js'
-
-/** Images of an evaluation, whole and in a fixed order; no augmentation. */
-export interface ImageSet {
-  /** Hash of names, labels and contents. */
-  readonly identity: string
-  /** Relative to their source. */
-  readonly names: readonly string[]
-  /** Class of each image, -1 where it has none. */
-  readonly labels: Int32Array
-  readonly classes: readonly string[]
-  /** What the split keeps together, where it says so. */
-  readonly groups: readonly string[] | null
-  /** `[images, channels, px, px]`, normalised: resized and cut as the protocol says; in `into` where it has that length. */
-  read(images: readonly number[], px: number, into?: Float32Array): Promise<Float32Array>
-  /** `[images, px * px * channels]`, 0 to 1: whole images at px x px. */
-  thumbnails(images: readonly number[], px: number): Promise<Float32Array>
-}
 
 export interface FeatureRequest {
   readonly plan: Plan
@@ -36,7 +20,7 @@ export interface FeatureRequest {
 export async function extractFeatures(
   device: Device,
   state: State,
-  set: ImageSet,
+  set: EvaluationImages,
   request: FeatureRequest,
 ): Promise<Record<string, Float32Array> | null> {
   const { plan, images, outputs } = request

@@ -1,7 +1,8 @@
 import sharp from 'sharp'
+import type { EvaluationImages } from '../data/evaluation-images.js'
 import { readJson } from '../durable.js'
 import type { EvaluationContext, PreparedEvaluation } from './evaluate.js'
-import { extractFeatures, type ImageSet } from './features.js'
+import { extractFeatures } from './features.js'
 import { nearest, normalizeRows } from './knn.js'
 import { componentColours } from './pca.js'
 import type { LabelledFeatures } from './protocol.js'
@@ -32,7 +33,7 @@ export interface Picture {
   readonly label: string
 }
 
-/** How the pixels of an ImageSet were normalised: to be undone for showing. */
+/** How the pixels of EvaluationImages were normalised: to be undone for showing. */
 export interface Normalisation {
   readonly mean: readonly number[]
   readonly std: readonly number[]
@@ -74,7 +75,7 @@ export async function exhibit(
   const { width } = features.test
   const grid = Math.round(Math.sqrt(patches.length / count / width))
   const colours = componentColours(patches, width)
-  const show = (set: ImageSet, list: readonly number[]) => thumbnails(set, list, normalisation)
+  const show = (set: EvaluationImages, list: readonly number[]) => thumbnails(set, list, normalisation)
   const pictures = await show(test.set, images)
   const maps = await Promise.all(
     pictures.map(async (picture, i) => ({
@@ -112,7 +113,7 @@ function selectRows(features: Float32Array, width: number, rows: readonly number
 }
 
 async function thumbnails(
-  set: ImageSet,
+  set: EvaluationImages,
   images: readonly number[],
   { mean, std }: Normalisation,
 ): Promise<Picture[]> {

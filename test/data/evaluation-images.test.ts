@@ -7,7 +7,6 @@ import type { Diagnostic, DiagnosticError } from '../../diagnostics/diagnostic.j
 import type { EvaluationImages } from '../../runtime/data/evaluation-images.js'
 import { type OpenData, openRunData } from '../../runtime/data/run-data.js'
 import { openVerdicts } from '../../runtime/data/verdicts.js'
-import type { ImageSet } from '../../runtime/eval/features.js'
 import type { RunData } from '../../runtime/job.js'
 import { smallPlan, withFolder } from './small-run.js'
 
@@ -48,7 +47,7 @@ afterAll(async () => {
 describe('images of an evaluation', () => {
   it('are what the run asks for', () => {
     const run: RunData = data
-    const images: ImageSet = set
+    const images: EvaluationImages = set
     expect([run.trainingImages, images.groups]).toEqual([4, null])
     expect(data.images(reference)).toBe(data.images({ ...reference }))
   })

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
+import type { EvaluationImages } from '../../runtime/data/evaluation-images.js'
 import { prepareEvaluations } from '../../runtime/eval/evaluate.js'
-import type { ImageSet } from '../../runtime/eval/features.js'
 import { smallSpec } from '../data/small-run.js'
 
-const set = (labels: number[]): ImageSet => ({
+const set = (labels: number[]): EvaluationImages => ({
   identity: 'x',
   names: labels.map((_, i) => `${i}.png`),
   labels: Int32Array.from(labels),

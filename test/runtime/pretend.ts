@@ -1,7 +1,7 @@
 import type { Plan, StateSpec } from '../../compiler/plan/plan.js'
 import type { RunSpec, RunState } from '../../compiler/plan/run-spec.js'
+import type { EvaluationImages } from '../../runtime/data/evaluation-images.js'
 import type { Device, HostTensor } from '../../runtime/devices/device.js'
-import type { ImageSet } from '../../runtime/eval/features.js'
 import type { RunEvent } from '../../runtime/events.js'
 import type { Job, RunData, Settings } from '../../runtime/job.js'
 
@@ -153,7 +153,7 @@ export function pretendDevice(options: { isa?: string; poison?: () => number | n
   }
 }
 
-function imageSet(name: string, count: number): ImageSet {
+function imageSet(name: string, count: number): EvaluationImages {
   const pixels = (images: readonly number[], px: number): Float32Array =>
     Float32Array.from({ length: images.length * px * px }, (_, i) => {
       const image = images[Math.floor(i / (px * px))]!

@@ -22,7 +22,7 @@ export type Refusal = readonly [
 /** Why a run ended before its end: FaultCode, step; operand, value and bound where a value must not be used. */
 export type Fault = readonly [code: number, step: number, operand: number, value: number, bound: number]
 
-/** src/addon.cc. Promises are settled in the order of the calls. */
+/** src/addon/. Promises are settled in the order of the calls. */
 export interface Addon {
   kinds(): readonly string[]
   /** The best first. */
