@@ -50,7 +50,7 @@ void attention(const Call& call) {
       copy_padded(q + 2 * d, 3 * d, h.length, size, values, padded);
       const int64_t end = at_most(first_query + queries_in_task, h.length);
       Ahead ahead = ahead_of(x + h.next_row * 3 * d, 3 * d, h.ahead, 3 * d);
-      const int64_t share = ceil_div(ahead.rows * ahead.lines, ceil_div(h.length, tile_rows));
+      const int64_t share = ceil_div(ahead.left, ceil_div(h.length, tile_rows));
       for (int64_t i = first_query; i < end; i += tile_rows) {
         const int64_t rows = at_most(end - i, tile_rows);
         fetch(ahead, share);

@@ -29,18 +29,55 @@ struct Start {
 };
 
 /**
+ * Memory that is wanted soon, row by row, a line of 64 bytes at a time. A tile kernel asks for `turn` lines of it between
+ * its multiply-adds: asked for all at once, they wait for each other and the kernel for them.
+ */
+struct Ahead {
+  const char* row = nullptr;
+  int64_t stride = 0, lines = 0;  // bytes from row to row, lines of a row
+  int64_t left = 0;               // lines of all rows
+  int64_t line = 0, turn = 0;
+};
+template <class T>
+DINO_INLINE Ahead ahead_of(const T* data, int64_t ld, int64_t rows, int64_t columns) {
+  const int64_t bytes = static_cast<int64_t>(sizeof(T)), lines = ceil_div(columns * bytes, 64);
+  return Ahead{reinterpret_cast<const char*>(data), ld * bytes, lines, at_least(rows, 0) * lines};
+}
+DINO_INLINE void take_turn(Ahead& a, int64_t lines) {
+  a.turn = at_most(lines, a.left);
+  a.left -= a.turn;
+}
+DINO_INLINE void fetch_line(Ahead& a) {
+  if (a.turn <= 0) return;
+  a.turn--;
+  __builtin_prefetch(a.row + a.line * 64, 0, 2);
+  if (++a.line < a.lines) return;
+  a.line = 0;
+  a.row += a.stride;
+}
+static inline void fetch(Ahead& a, int64_t lines) {
+  for (take_turn(a, lines); a.turn > 0;) fetch_line(a);
+}
+
+/** What a tile kernel asks for meanwhile: of both operands, of the result and of a matrix that its epilogue reads or writes. */
+struct Meanwhile {
+  Ahead a, b, c, beside;
+
+  bool due() const { return (a.turn | b.turn | c.turn | beside.turn) > 0; }
+};
+DINO_INLINE void fetch_lines(Meanwhile& m) { fetch_line(m.a), fetch_line(m.b), fetch_line(m.c), fetch_line(m.beside); }
+/** Steps of a tile kernel from one line of each to the next. */
+inline constexpr int64_t fetch_steps = 4;
+
+/**
  * out[i, j] = start[i, j] + sum_p a[i, p] b[p, j] for `Rows` x (Vectors * width) elements. a[i, p] is at
  * a[i * sa + p], or with `TransposedA` at a[p * sa + i]; row p of b at b + p * sb.
  */
 template <int Rows, int Vectors, bool TransposedA>
 static void tile_kernel(int64_t k, const float* a, int64_t sa, const float* b, int64_t sb, Start start, float* out,
-                        int64_t ldo) {
+                        int64_t ldo, Meanwhile& meanwhile) {
   vf acc[Rows][Vectors];
-#pragma GCC unroll 12
-  for (int i = 0; i < Rows; i++) {
-    __builtin_prefetch(out + i * ldo, 1);
-    __builtin_prefetch(out + i * ldo + Vectors * width - 1, 1);
-  }
+  int64_t due = meanwhile.due() ? 0 : k;
   if (start.data) {
 #pragma GCC unroll 12
     for (int i = 0; i < Rows; i++)
@@ -54,6 +91,10 @@ static void tile_kernel(int64_t k, const float* a, int64_t sa, const float* b, i
   }
   if constexpr (TransposedA) {
     for (int64_t p = 0; p < k; p++) {
+      if (p == due) {
+        fetch_lines(meanwhile);
+        due += fetch_steps;
+      }
       vf bv[Vectors];
 #pragma GCC unroll 2
       for (int j = 0; j < Vectors; j++) bv[j] = load(b + j * width);
@@ -73,6 +114,10 @@ static void tile_kernel(int64_t k, const float* a, int64_t sa, const float* b, i
 #pragma GCC unroll 4
     for (int g = 0; g < Bases; g++) base[g] = a + 3 * g * sa;
     for (int64_t p = 0; p < k; p++) {
+      if (p == due) {
+        fetch_lines(meanwhile);
+        due += fetch_steps;
+      }
       vf bv[Vectors];
 #pragma GCC unroll 2
       for (int j = 0; j < Vectors; j++) bv[j] = load(b + j * width);
@@ -91,7 +136,7 @@ static void tile_kernel(int64_t k, const float* a, int64_t sa, const float* b, i
     for (int j = 0; j < Vectors; j++) store(out + i * ldo + j * width, acc[i][j]);
 }
 
-typedef void (*TileKernel)(int64_t, const float*, int64_t, const float*, int64_t, Start, float*, int64_t);
+typedef void (*TileKernel)(int64_t, const float*, int64_t, const float*, int64_t, Start, float*, int64_t, Meanwhile&);
 
 template <int Vectors, bool TransposedA>
 static inline TileKernel tile_kernel_of(int64_t rows) {
@@ -132,10 +177,14 @@ DINO_INLINE Columns rows_as_columns(const float* data, int64_t stride) { return 
       const TileKernel kernel = transposed_a ? (narrow ? tile_kernel_of<1, true>(rows) : tile_kernel_of<2, true>(rows))
                                              : (narrow ? tile_kernel_of<1, false>(rows) : tile_kernel_of<2, false>(rows));
       float* to = out + i * ldo + j;
-      kernel(k, ai, sa, b.data + j * b.step, b.stride, Start{add ? to : nullptr, ldo}, to, ldo);
+      Meanwhile nothing;
+      kernel(k, ai, sa, b.data + j * b.step, b.stride, Start{add ? to : nullptr, ldo}, to, ldo, nothing);
     }
   }
 }
+
+/** The size of `count` equal shares of n in whole units. */
+static inline int64_t share_of(int64_t n, int64_t count, int64_t unit) { return ceil_div(ceil_div(n, count), unit) * unit; }
 
 /** Floats of `pack_panels` for k x n. */
 static inline int64_t panel_floats(int64_t k, int64_t n) { return k * ceil_div(n, tile_columns) * tile_columns; }
@@ -235,16 +284,6 @@ static void finish_tile(const float* sums, int64_t ld_sums, int64_t rows, int64_
   }
 }
 
-/** Asks for the memory that `finish_tile` will touch. */
-static inline void fetch_tile(const Epilogue& e, int64_t rows, int64_t i, int64_t j, const float* c, int64_t ldc) {
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t x = 0; x < tile_columns; x += 16) {
-      __builtin_prefetch(c + r * ldc + x, 1);
-      if (e.slope) __builtin_prefetch(e.slope + (i + r) * e.ld + j + x);
-      if (e.before_gelu) __builtin_prefetch(e.before_gelu + (i + r) * e.ld + j + x, 1);
-    }
-}
-
 struct Product {
   int64_t m, n, k;
   Operand a;  // op(a) [m, k]
@@ -275,68 +314,62 @@ inline constexpr int64_t row_ld = k_block + 16;
 static inline int64_t block_floats() { return spare_floats + m_block * row_ld; }
 static inline int64_t single_floats(int64_t n) { return block_floats() + panel_floats(k_block, at_most(n, n_block)); }
 
-/** Memory of the next block, asked for line by line while this one is computed: it would else wait for it at its start. */
-struct Ahead {
-  const float* row;
-  int64_t rows, ld, lines;  // lines of 64 bytes in a row
-  int64_t line;
-};
-DINO_INLINE Ahead ahead_of(const float* data, int64_t ld, int64_t rows, int64_t columns) {
-  return Ahead{data, rows, ld, ceil_div(columns, 16), 0};
-}
-static inline void fetch(Ahead& a, int64_t lines) {
-  for (; lines > 0 && a.rows > 0; lines--) {
-    __builtin_prefetch(a.row + a.line * 16, 0, 2);
-    if (++a.line < a.lines) continue;
-    a.line = 0;
-    a.row += a.ld;
-    a.rows--;
-  }
-}
-
 /** Rows so far apart that they all fall into one set of the first-level cache. */
 static inline bool far_apart(int64_t ld) { return ld % 1024 == 0; }
 
-/** Columns i0 .. i0+m of a stored matrix in tiles of `tile_rows`, each [k, tile_rows]: rows are read from end to end. */
-static void pack_tiles(const float* a, int64_t ld, int64_t k, int64_t m, float* __restrict tiles) {
-  const int64_t whole = m / tile_rows;
-  for (int64_t q = 0; q < k; q++) {
-    const float* row = a + q * ld;
-    float* to = tiles + q * tile_rows;
-    // Whole vectors reach beyond a tile: into what the next tile or row overwrites, and on the last row beyond the matrix.
-    if (q + 1 < k) {
-      for (int64_t t = 0; t < whole; t++)
-        for (int64_t x = 0; x < tile_rows; x += width) store(to + t * k * tile_rows + x, load(row + t * tile_rows + x));
-    } else {
-      for (int64_t i = 0; i < whole * tile_rows; i++) to[i / tile_rows * k * tile_rows + i % tile_rows] = row[i];
+/**
+ * `rows` stored rows of n columns as rows of panels of `Columns` columns and `depth` rows each, zeros on the right: eight
+ * rows at a time, so that whole lines are read and written. Reads nothing beyond the rows; where a vector is wider than
+ * what is left of a panel, what it writes too much is written over by the next row.
+ */
+template <int Columns>
+static void pack_rows(const float* from, int64_t ld, int64_t rows, int64_t n, int64_t depth, float* __restrict panels) {
+  constexpr int64_t together = 8, vectors = (Columns + width - 1) / width;
+  for (int64_t q = 0; q < rows; q += together) {
+    const int64_t end = at_most(q + together, rows);
+    for (int64_t j = 0; j < n; j += Columns) {
+      const float* row = from + j;
+      float* to = panels + j * depth;
+      const int64_t here = at_most(n - j, Columns);
+      const bool inside = n - j >= vectors * width;
+      for (int64_t r = q; r < end; r++) {
+        const bool spill = r + 1 < rows || Columns % width == 0;
+        for (int64_t v = 0; v < vectors; v++) {
+          const int64_t x = v * width;
+          const vf values = inside ? load(row + r * ld + x) : get(row + r * ld + x, at_least(at_most(here - x, width), 0));
+          if (spill)
+            store(to + r * Columns + x, values);
+          else
+            store_first(to + r * Columns + x, values, at_most(Columns - x, width));
+        }
+      }
     }
-    for (int64_t i = whole * tile_rows; i < m; i++) to[whole * k * tile_rows + i % tile_rows] = row[i];
   }
 }
 
 /**
  * Rows i0 .. i0+m, columns j0 .. j0+n of c over the contracted range k0 .. k0+k (at most m_block and k_block) with packed
- * panels of op(b) for just those columns, fetching `next_a` and `next_b` meanwhile; `first` and `last` say whether this range begins and ends the sum.
+ * panels of op(b) for just those columns and, where `tiles` is not null, packed tiles of op(a) for just those rows, while
+ * `next` is asked for; `first` and `last` say whether this range begins and ends the sum.
  */
 static void multiply_block(const Product& p, int64_t i0, int64_t m, int64_t j0, int64_t n, int64_t k0, int64_t k,
-                           const float* panels, bool first, bool last, Ahead next_a, Ahead next_b, float* scratch) {
+                           const float* panels, const float* tiles, bool first, bool last, Meanwhile next, float* scratch) {
   const Epilogue& e = p.epilogue;
   // What is not stored as it is, is finished from a buffer, a row of tiles at a time.
   const bool buffered = last && (e.alpha != 1.0f || e.bias || e.addend || e.slope || e.before_gelu);
   float* spare = scratch;
   float* copy = scratch + spare_floats;
-  const bool transposed = p.a.transposed, copied = far_apart(p.a.ld);
+  const bool transposed = p.a.transposed, copied = !transposed && far_apart(p.a.ld);
   const int64_t panel_count = ceil_div(n, tile_columns), kernels = panel_count * ceil_div(m, tile_rows);
-  const int64_t share_a = ceil_div(next_a.rows * next_a.lines, kernels), share_b = ceil_div(next_b.rows * next_b.lines, kernels);
-  if (transposed && copied) pack_tiles(p.a.data + k0 * p.a.ld + i0, p.a.ld, k, m, copy);
+  const int64_t share_a = ceil_div(next.a.left, kernels), share_b = ceil_div(next.b.left, kernels);
   for (int64_t i = i0; i < i0 + m; i += tile_rows) {
     const int64_t rows = at_most(i0 + m - i, tile_rows);
     const float* a = transposed ? p.a.data + k0 * p.a.ld + i : p.a.data + i * p.a.ld + k0;
     int64_t sa = p.a.ld;
-    Ahead next_rows = ahead_of(a + tile_rows * sa, sa, transposed || copied ? 0 : at_most(i0 + m - i - tile_rows, tile_rows), k);
-    const int64_t share_rows = ceil_div(at_least(next_rows.rows, 0) * next_rows.lines, panel_count);
-    if (transposed && copied) {
-      a = copy + (i - i0) * k;
+    if (!transposed) next.a = ahead_of(a + tile_rows * sa, sa, at_most(i0 + m - i - tile_rows, tile_rows), k);
+    const int64_t turn = transposed ? share_a : ceil_div(next.a.left, panel_count);
+    if (tiles) {
+      a = tiles + (i - i0) * k;
       sa = tile_rows;
     } else if (copied) {
       for (int64_t r = 0; r < rows; r++)
@@ -345,9 +378,8 @@ static void multiply_block(const Product& p, int64_t i0, int64_t m, int64_t j0, 
       sa = row_ld;
     }
     for (int64_t j = 0; j < n; j += tile_columns) {
-      fetch(next_rows, share_rows);
-      fetch(next_a, share_a);
-      fetch(next_b, share_b);
+      take_turn(next.a, turn);
+      take_turn(next.b, share_b);
       const int64_t columns = at_most(n - j, tile_columns);
       const bool narrow = columns <= width, whole = columns == (narrow ? width : tile_columns);
       const TileKernel kernel = transposed ? (narrow ? tile_kernel_of<1, true>(rows) : tile_kernel_of<2, true>(rows))
@@ -366,9 +398,16 @@ static void multiply_block(const Product& p, int64_t i0, int64_t m, int64_t j0, 
           });
         start = Start{buffer, n_block};
       }
-      if (buffered) fetch_tile(e, rows, i, j0 + j, c, p.ldc);
+      if (buffered) {
+        // What finish_tile will touch.
+        const float* beside = e.slope ? e.slope : e.before_gelu;
+        next.c = ahead_of(c, p.ldc, rows, columns);
+        next.beside = beside ? ahead_of(beside + i * e.ld + j0 + j, e.ld, rows, columns) : Ahead{};
+        take_turn(next.c, next.c.left);
+        take_turn(next.beside, next.beside.left);
+      }
       const bool direct = whole && !buffered;
-      kernel(k, a, sa, panels + j * k, tile_columns, start, direct ? c : buffer, direct ? p.ldc : n_block);
+      kernel(k, a, sa, panels + j * k, tile_columns, start, direct ? c : buffer, direct ? p.ldc : n_block, next);
       if (!whole && !buffered)
         for (int64_t r = 0; r < rows; r++)
           for_lanes(columns, [&](int64_t x, int64_t count) {
@@ -393,11 +432,10 @@ static void multiply_nothing(const Product& p, int64_t i0, int64_t m, int64_t j0
 
 /** All of c over the contracted range k0 .. k0+k, on the calling thread, which packs B as it goes. */
 static void multiply_range(const Product& p, int64_t k0, int64_t k, float* scratch) {
-  float* pack = scratch + block_floats();
+  float *copy = scratch + spare_floats, *pack = scratch + block_floats();
   // Half a block where both operands are read a row of the contracted dimension at a time: the next half comes meanwhile.
   const bool by_rows = p.a.transposed && !p.b.transposed;
   const int64_t step = by_rows ? k_block / 2 : k_block;
-  const Ahead nothing{nullptr, 0, 0, 0, 0};
   for (int64_t j = 0; j < p.n; j += n_block) {
     const int64_t columns = at_most(p.n - j, n_block);
     if (k == 0) multiply_nothing(p, 0, p.m, j, columns, scratch);
@@ -406,9 +444,12 @@ static void multiply_range(const Product& p, int64_t k0, int64_t k, float* scrat
       pack_panels(p.b, k0 + q, depth, j, columns, 1.0f, pack);
       for (int64_t i = 0; i < p.m; i += m_block) {
         const int64_t rows = at_most(p.m - i, m_block);
-        const Ahead next_a = by_rows ? ahead_of(p.a.data + (k0 + q + step) * p.a.ld + i, p.a.ld, next, rows) : nothing;
-        const Ahead next_b = by_rows && i == 0 ? ahead_of(p.b.data + (k0 + q + step) * p.b.ld + j, p.b.ld, next, columns) : nothing;
-        multiply_block(p, i, rows, j, columns, k0 + q, depth, pack, q == 0, q + depth == k, next_a, next_b, scratch);
+        Meanwhile meanwhile;
+        if (by_rows) meanwhile.a = ahead_of(p.a.data + (k0 + q + step) * p.a.ld + i, p.a.ld, next, rows);
+        if (by_rows && i == 0) meanwhile.b = ahead_of(p.b.data + (k0 + q + step) * p.b.ld + j, p.b.ld, next, columns);
+        const float* tiles = p.a.transposed && far_apart(p.a.ld) ? copy : nullptr;
+        if (tiles) pack_rows<tile_rows>(p.a.data + (k0 + q) * p.a.ld + i, p.a.ld, depth, rows, depth, copy);
+        multiply_block(p, i, rows, j, columns, k0 + q, depth, pack, tiles, q == 0, q + depth == k, meanwhile, scratch);
       }
     }
   }
@@ -449,55 +490,105 @@ static void multiply_split(const Call& call, const Product& p, int64_t ranges) {
   });
 }
 
-/** Columns j0 .. j0+n over the contracted range k0 .. k0+k: B packed by all threads, then blocks of rows and columns. */
-static void multiply_part(const Call& call, const Product& p, int64_t j0, int64_t n, int64_t k0, int64_t k) {
-  const size_t mark = workspace_mark(*call.workspace);
-  const int64_t panels = ceil_div(n, tile_columns);
-  float* packed = take<float>(call, panel_floats(k, n));
-  // Panels of one block of k are consecutive, as multiply_block reads them.
-  parallel(call, panels * ceil_div(k, k_block), [&](int64_t task, int) {
-    const int64_t q = task / panels * k_block;
-    const int64_t j = task % panels * tile_columns;
-    const int64_t depth = at_most(k - q, k_block);
-    pack_panel(p.b, k0 + q, depth, j0 + j, at_most(n - j, tile_columns), 1.0f, packed + q * panels * tile_columns + j * depth);
+/**
+ * Rows i0 .. i0+m and columns j0 .. j0+n of a product over the contracted range k0 .. k0+k: panels of op(b) and, where
+ * `tiles` is not null, tiles of op(a), of one block of k after the other as multiply_block reads them.
+ */
+struct Part {
+  int64_t i0, m, j0, n, k0, k;
+  float *panels, *tiles;
+
+  float* panels_at(int64_t j, int64_t q) const { return panels + q * ceil_div(n, tile_columns) * tile_columns + j * deep(q); }
+  float* tiles_at(int64_t i, int64_t q) const { return tiles + q * ceil_div(m, tile_rows) * tile_rows + i * deep(q); }
+  int64_t deep(int64_t q) const { return at_most(k - q, k_block); }
+};
+
+/** Rows of the contracted dimension that a thread packs at a time. */
+inline constexpr int64_t slab = k_block / 8;
+
+static void pack_panels_of(const Call& call, const Operand& b, const Part& part) {
+  if (!b.transposed)
+    return parallel(call, ceil_div(part.k, slab), [&](int64_t task, int) {
+      const int64_t at = task * slab, q = at / k_block * k_block;
+      pack_rows<tile_columns>(b.data + (part.k0 + at) * b.ld + part.j0, b.ld, at_most(part.k - at, slab), part.n, part.deep(q),
+                              part.panels_at(0, q) + (at - q) * tile_columns);
+    });
+  const int64_t panels = ceil_div(part.n, tile_columns);
+  parallel(call, panels * ceil_div(part.k, k_block), [&](int64_t task, int) {
+    const int64_t q = task / panels * k_block, j = task % panels * tile_columns;
+    pack_panel(b, part.k0 + q, part.deep(q), part.j0 + j, at_most(part.n - j, tile_columns), 1.0f, part.panels_at(j, q));
   });
-  // Enough blocks for many threads, narrower ones before shorter ones: each reads its panels once for all its rows.
-  constexpr int64_t enough = 32;
-  int64_t row_blocks = ceil_div(p.m, m_block), column_blocks = ceil_div(n, n_block);
-  while (row_blocks * column_blocks < enough && column_blocks < ceil_div(n, 3 * tile_columns)) column_blocks++;
-  while (row_blocks * column_blocks < enough && row_blocks < ceil_div(p.m, 4 * tile_rows)) row_blocks++;
-  const int64_t rows = ceil_div(ceil_div(p.m, row_blocks), tile_rows) * tile_rows;
-  const int64_t columns = ceil_div(ceil_div(n, column_blocks), tile_columns) * tile_columns;
-  row_blocks = ceil_div(p.m, rows);
-  column_blocks = ceil_div(n, columns);
-  const int64_t scratch = block_floats();
-  float* scratches = take<float>(call, pool_threads(*call.pool) * scratch);
-  parallel(call, row_blocks * column_blocks, [&](int64_t task, int thread) {
-    float* mine = scratches + thread * scratch;
-    const int64_t i = task / column_blocks * rows, j = task % column_blocks * columns;
-    const int64_t height = at_most(p.m - i, rows), across = at_most(n - j, columns);
-    if (p.k == 0) multiply_nothing(p, i, height, j0 + j, across, mine);
-    for (int64_t q = 0; q < k; q += k_block) {
-      const int64_t depth = at_most(k - q, k_block), at = k0 + q;
-      const int64_t next = p.a.transposed ? at_most(k - q - depth, k_block) : 0;
-      multiply_block(p, i, height, j0 + j, across, at, depth, packed + q * panels * tile_columns + j * depth, at == 0,
-                     at + depth == p.k, ahead_of(p.a.data + (at + depth) * p.a.ld + i, p.a.ld, next, height),
-                     Ahead{nullptr, 0, 0, 0, 0}, mine);
-    }
-  });
-  workspace_release(*call.workspace, mark);
 }
 
-/** In parts that pack at most 2^21 floats (or one block of k), so that scratch memory has a bound. */
+static void pack_tiles_of(const Call& call, const Operand& a, const Part& part) {
+  parallel(call, ceil_div(part.k, slab), [&](int64_t task, int) {
+    const int64_t at = task * slab, q = at / k_block * k_block;
+    pack_rows<tile_rows>(a.data + (part.k0 + at) * a.ld + part.i0, a.ld, at_most(part.k - at, slab), part.m, part.deep(q),
+                         part.tiles_at(0, q) + (at - q) * tile_rows);
+  });
+}
+
+/** A part of c, by blocks of rows and columns. */
+static void multiply_part(const Call& call, const Product& p, const Part& part, float* scratches) {
+  // Enough blocks for many threads, narrower ones before shorter ones: each reads its panels once for all its rows.
+  constexpr int64_t enough = 32;
+  int64_t row_blocks = ceil_div(part.m, m_block), column_blocks = ceil_div(part.n, n_block);
+  while (row_blocks * column_blocks < enough && column_blocks < ceil_div(part.n, 5 * tile_columns)) column_blocks++;
+  while (row_blocks * column_blocks < enough && row_blocks < ceil_div(part.m, 4 * tile_rows)) row_blocks++;
+  const int64_t rows = share_of(part.m, row_blocks, tile_rows), columns = share_of(part.n, column_blocks, tile_columns);
+  row_blocks = ceil_div(part.m, rows);
+  column_blocks = ceil_div(part.n, columns);
+  const int64_t tasks = row_blocks * column_blocks, threads = pool_threads(*call.pool);
+  // What comes after a block: the next of k, or the first of what is likely the thread's next task.
+  const auto next_of = [&](int64_t task, int64_t q) {
+    Meanwhile next;
+    if (q >= part.k) task += threads, q = 0;
+    if (task >= tasks) return next;
+    const int64_t i = task / column_blocks * rows, j = task % column_blocks * columns, depth = part.deep(q);
+    const int64_t height = at_most(part.m - i, rows), across = at_most(part.n - j, columns);
+    next.b = ahead_of(part.panels_at(j, q), 0, 1, panel_floats(depth, across));
+    if (part.tiles)
+      next.a = ahead_of(part.tiles_at(i, q), 0, 1, height * depth);
+    else if (p.a.transposed)
+      next.a = ahead_of(p.a.data + (part.k0 + q) * p.a.ld + part.i0 + i, p.a.ld, depth, height);
+    return next;
+  };
+  parallel(call, tasks, [&](int64_t task, int thread) {
+    float* mine = scratches + thread * block_floats();
+    const int64_t i = task / column_blocks * rows, j = task % column_blocks * columns;
+    const int64_t height = at_most(part.m - i, rows), across = at_most(part.n - j, columns);
+    if (p.k == 0) multiply_nothing(p, part.i0 + i, height, part.j0 + j, across, mine);
+    for (int64_t q = 0; q < part.k; q += k_block) {
+      const int64_t depth = part.deep(q), at = part.k0 + q;
+      multiply_block(p, part.i0 + i, height, part.j0 + j, across, at, depth, part.panels_at(j, q),
+                     part.tiles ? part.tiles_at(i, q) : nullptr, at == 0, at + depth == p.k, next_of(task, q + depth), mine);
+    }
+  });
+}
+
+/** By parts of c and of k, so that what is packed of each operand is at most some 2^21 floats. */
 static void multiply_blocks(const Call& call, const Product& product) {
   Product p = product;
   begin(p);
-  constexpr int64_t most_columns = 4096;
-  for (int64_t j = 0; j < p.n; j += most_columns) {
-    const int64_t n = at_most(p.n - j, most_columns);
-    const int64_t depth = at_least((int64_t{1} << 21) / n / k_block, 1) * k_block;
-    for (int64_t k = 0; k < at_least(p.k, 1); k += depth) multiply_part(call, p, j, n, k, at_most(p.k - k, depth));
-  }
+  constexpr int64_t most = int64_t{1} << 21, most_columns = 4096;
+  const size_t mark = workspace_mark(*call.workspace);
+  // Columns of A whose rows fall into the same sets of the caches are packed as those of B are.
+  const bool tiled = p.a.transposed && far_apart(p.a.ld);
+  const int64_t k = at_least(p.k, 1), depth = at_most(at_least(most / at_most(p.n, most_columns) / k_block, 3) * k_block, k);
+  const int64_t n = share_of(p.n, ceil_div(p.n, at_most(most / depth, most_columns)), tile_columns);
+  const int64_t m = tiled ? share_of(p.m, ceil_div(p.m, most / depth), tile_rows) : p.m;
+  float* panels = take<float>(call, depth * n);
+  float* tiles = tiled ? take<float>(call, depth * m) : nullptr;
+  float* scratches = take<float>(call, pool_threads(*call.pool) * block_floats());
+  for (int64_t k0 = 0; k0 < k; k0 += depth)
+    for (int64_t j0 = 0; j0 < p.n; j0 += n)
+      for (int64_t i0 = 0; i0 < p.m; i0 += m) {
+        const Part part{i0, at_most(p.m - i0, m), j0, at_most(p.n - j0, n), k0, at_most(p.k - k0, depth), panels, tiles};
+        if (i0 == 0) pack_panels_of(call, p.b, part);
+        if (tiled && (j0 == 0 || m < p.m)) pack_tiles_of(call, p.a, part);
+        multiply_part(call, p, part, scratches);
+      }
+  workspace_release(*call.workspace, mark);
 }
 
 /** c = epilogue(op(a) op(b)), its work divided over the pool. The addend may be c itself. */
