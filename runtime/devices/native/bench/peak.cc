@@ -2,7 +2,7 @@
 // each instruction set.
 #include <cstdint>
 
-#include "../src/kernels/gemm-bf16.h"
+#include "../src/kernels/tiles.h"
 
 namespace dino {
 namespace DINO_ISA {
@@ -32,7 +32,7 @@ double pair_dots(int64_t rounds) {
   const vi a = broadcast_int(0x3f803f7f), b = broadcast_int(0x3a803a7f);
   for (int64_t r = 0; r < rounds; r++) {
 #pragma GCC unroll 24
-    for (int i = 0; i < 24; i++) acc[i] = dot_pairs(acc[i], a, b);
+    for (int i = 0; i < 24; i++) acc[i] = multiply_add(acc[i], a, b);
   }
   float sum = 0;
 #pragma GCC unroll 24

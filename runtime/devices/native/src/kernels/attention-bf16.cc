@@ -1,7 +1,7 @@
 #include "attention-bf16.h"
 
-#include "gemm-bf16.h"
 #include "heads.h"
+#include "tiles.h"
 
 // Attention of attention.cc with its five products in bf16: q, k and v as they are stored, the probabilities and their
 // gradients rounded when they are multiplied. Scores, sums over keys and everything else are float.
@@ -29,13 +29,13 @@ DINO_INLINE vf power_of_two_short(vf x) {
 inline constexpr double log2_e = 1.4426950408889634;
 
 /** Elements of the panels of k x n in key blocks, one after the other. */
-int64_t block_elements(int64_t k, int64_t n) { return ceil_div(k, key_block) * pair_panel_elements(key_block, n); }
+int64_t block_elements(int64_t k, int64_t n) { return ceil_div(k, key_block) * panel_elements<bf16>(key_block, n); }
 
 /** Rows k0 .. of a matrix [k, n] as panels, block by block. */
 void pack_blocks(const bf16* rows, int64_t ld, int64_t k, int64_t n, int64_t block, bf16* panels) {
   for (int64_t k0 = 0; k0 < k; k0 += block)
-    pack_pair_panels(HalfOperand{rows, ld, false}, k0, at_most(k - k0, block), 0, n,
-                     panels + k0 / block * pair_panel_elements(block, n));
+    pack_panels(Operand{rows, ld, false}, k0, at_most(k - k0, block), 0, n,
+                     panels + k0 / block * panel_elements<bf16>(block, n));
 }
 
 /** Rows of whole pairs: where a head has an odd size, copies with a zero after each row. */
@@ -47,7 +47,7 @@ Rows whole_pairs(const bf16* from, int64_t ld, int64_t rows, int64_t size, bf16*
   if (size % 2 == 0) return Rows{from, ld};
   const int64_t padded = round_up(size, 2 * width);
   for (int64_t r = 0; r < rows; r++)
-    for (int64_t x = 0; x < size; x += 2 * width) store_pairs(copy + r * padded + x, get_pairs(from + r * ld + x, size - x));
+    for (int64_t x = 0; x < size; x += 2 * width) store_steps(copy + r * padded + x, get_steps(from + r * ld + x, size - x));
   return Rows{copy, padded};
 }
 int64_t copy_elements(int64_t rows, int64_t size) { return size % 2 == 0 ? 0 : rows * round_up(size, 2 * width); }
@@ -65,12 +65,12 @@ float* take_floats(bf16*& from, int64_t count) { return reinterpret_cast<float*>
 void attention_bf16(const Call& call) {
   const Tensor& qkv = *call.in[0];
   const int64_t heads = static_cast<int64_t>(call.attr[0]);
-  const int64_t d = columns_of(*call.out[0]), size = d / heads, pairs = pairs_of(size), padded = round_up(size, width);
+  const int64_t d = columns_of(*call.out[0]), size = d / heads, padded = round_up(size, width);
   const vf factor = broadcast(static_cast<float>(log2_e / __builtin_sqrt(static_cast<double>(size))));
   const bf16* x = bf16_of(&qkv);
   float* lse = f32_of(call.out[1]);
   const int64_t most = longest(qkv);
-  const int64_t key_elements = pair_panel_elements(size, most), value_elements = block_elements(most, size);
+  const int64_t key_elements = panel_elements<bf16>(size, most), value_elements = block_elements(most, size);
   const int64_t scratch = round_up(key_elements, 32) + round_up(value_elements, 32) + round_up(copy_elements(tile_rows, size), 32) +
                           round_up(tile_rows * key_block, 32) + 2 * round_up(tile_rows * key_block + tile_rows * padded, 32) + 64;
   bf16* memory = take<bf16>(call, pool_threads(*call.pool) * scratch);
@@ -83,7 +83,7 @@ void attention_bf16(const Call& call) {
       float *scores = take_floats(at, tile_rows * key_block), *sums = take_floats(at, tile_rows * padded);
       items.run(task, [&](const Head& h, int64_t first_query) {
         const bf16* q = x + h.first_row * 3 * d + h.head * size;
-        pack_pair_panels(HalfOperand{q + d, 3 * d, true}, 0, size, 0, h.length, keys);
+        pack_panels(Operand{q + d, 3 * d, true}, 0, size, 0, h.length, keys);
         pack_blocks(q + 2 * d, 3 * d, h.length, size, key_block, values);
         const int64_t end = at_most(first_query + queries_in_task, h.length);
         for (int64_t i = first_query; i < end; i += tile_rows) {
@@ -93,7 +93,7 @@ void attention_bf16(const Call& call) {
           for (int64_t r = 0; r < rows; r++) top[r] = -__builtin_inff(), total[r] = 0.0f;
           for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
             const int64_t n = at_most(h.length - k0, key_block);
-            multiply_pair_rows(rows, n, pairs, a.data, a.ld, false, keys + k0 / tile_columns * pairs * panel_stride, scores, key_block, false);
+            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(keys + k0 * whole_steps<bf16>(size), size), scores, key_block, false);
             for (int64_t r = 0; r < rows; r++) {
               const float* row = scores + r * key_block;
               vf tops = broadcast(-__builtin_inff());
@@ -118,8 +118,8 @@ void attention_bf16(const Call& call) {
             // The pair of the last of an odd number of keys is zero in both operands, or beyond what was stored.
             if (n % 2 != 0)
               for (int64_t r = 0; r < rows; r++) p[r * key_block + n] = bf16{0};
-            multiply_pair_rows(rows, size, pairs_of(n), p, key_block, false, values + k0 / key_block * pair_panel_elements(key_block, size),
-                               sums, padded, k0 > 0);
+            multiply_tiles(rows, size, n, p, key_block, false, panels_of(values + k0 / key_block * panel_elements<bf16>(key_block, size), n),
+                           sums, padded, k0 > 0);
           }
           for (int64_t r = 0; r < rows; r++) {
             const vf inverse = broadcast(1.0f / total[r]);
@@ -140,14 +140,14 @@ void attention_bf16(const Call& call) {
 void attention_grad_bf16(const Call& call) {
   const Tensor& qkv = *call.in[1];
   const int64_t heads = static_cast<int64_t>(call.attr[0]);
-  const int64_t d = columns_of(*call.in[0]), size = d / heads, pairs = pairs_of(size), padded = round_up(size, width);
+  const int64_t d = columns_of(*call.in[0]), size = d / heads, padded = round_up(size, width);
   const float scale = static_cast<float>(1.0 / __builtin_sqrt(static_cast<double>(size)));
   const vf factor = broadcast(static_cast<float>(log2_e * static_cast<double>(scale)));
   const bf16 *slope = bf16_of(call.in[0]), *x = bf16_of(&qkv), *o = bf16_of(call.in[2]);
   const float* lse = f32_of(call.in[3]);
   const int64_t most = longest(qkv);
-  const int64_t panel = pair_panel_elements(size, most), blocks = block_elements(most, size), sums = most * padded;
-  const int64_t query_panel = pair_panel_elements(query_block, size), tile = query_block * key_block;
+  const int64_t panel = panel_elements<bf16>(size, most), blocks = block_elements(most, size), sums = most * padded;
+  const int64_t query_panel = panel_elements<bf16>(query_block, size), tile = query_block * key_block;
   // Panels of k and v; k, q and do by rows; copies of odd rows; sums of dq, dk, dv; scores and ds in float; p and ds by pairs of
   // queries, ds by rows; delta of each query.
   const int64_t scratch = 2 * round_up(panel, 32) + round_up(blocks, 32) + 2 * round_up(query_panel, 32) +
@@ -170,8 +170,8 @@ void attention_grad_bf16(const Call& call) {
         const bf16* q = x + h.first_row * 3 * d + h.head * size;
         const bf16* g = slope + h.first_row * d + h.head * size;
         const bf16* result = o + h.first_row * d + h.head * size;
-        pack_pair_panels(HalfOperand{q + d, 3 * d, true}, 0, size, 0, h.length, key_panels);
-        pack_pair_panels(HalfOperand{q + 2 * d, 3 * d, true}, 0, size, 0, h.length, value_panels);
+        pack_panels(Operand{q + d, 3 * d, true}, 0, size, 0, h.length, key_panels);
+        pack_panels(Operand{q + 2 * d, 3 * d, true}, 0, size, 0, h.length, value_panels);
         pack_blocks(q + d, 3 * d, h.length, size, key_block, keys);
         for (int64_t r = 0; r < h.length; r++) {
           vf sum = broadcast(0.0f);
@@ -182,12 +182,12 @@ void attention_grad_bf16(const Call& call) {
           const int64_t rows = at_most(h.length - i, query_block);
           const Rows a = whole_pairs(q + i * 3 * d, 3 * d, rows, size, query_copy);
           const Rows b = whole_pairs(g + i * d, d, rows, size, slope_copy);
-          pack_pair_panels(HalfOperand{q + i * 3 * d, 3 * d, false}, 0, rows, 0, size, queries);
-          pack_pair_panels(HalfOperand{g + i * d, d, false}, 0, rows, 0, size, slopes);
+          pack_panels(Operand{q + i * 3 * d, 3 * d, false}, 0, rows, 0, size, queries);
+          pack_panels(Operand{g + i * d, d, false}, 0, rows, 0, size, slopes);
           for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
-            const int64_t n = at_most(h.length - k0, key_block), panels = k0 / tile_columns * pairs * panel_stride;
-            multiply_pair_tiles(rows, n, pairs, a.data, a.ld, false, key_panels + panels, scores, key_block, false);
-            multiply_pair_tiles(rows, n, pairs, b.data, b.ld, false, value_panels + panels, slopes_of_p, key_block, false);
+            const int64_t n = at_most(h.length - k0, key_block), panels = k0 * whole_steps<bf16>(size);
+            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(key_panels + panels, size), scores, key_block, false);
+            multiply_tiles(rows, n, size, b.data, b.ld, false, panels_of(value_panels + panels, size), slopes_of_p, key_block, false);
             for (int64_t r = 0; r < rows; r += 2) {
               const bool both = r + 1 < rows;
               const int64_t other = both ? r + 1 : r;
@@ -207,15 +207,15 @@ void attention_grad_bf16(const Call& call) {
                   e2 = narrow(f), s2 = narrow(t);
                   *reinterpret_cast<vh_memory*>(ds + other * key_block + j) = s2;
                 }
-                store_pairs(p_pairs + r * key_block + 2 * j, interleave(e1, e2));
-                store_pairs(ds_pairs + r * key_block + 2 * j, interleave(s1, s2));
+                store_steps(p_pairs + r * key_block + 2 * j, interleave(e1, e2));
+                store_steps(ds_pairs + r * key_block + 2 * j, interleave(s1, s2));
               });
               if (n % 2 != 0) ds[r * key_block + n] = ds[other * key_block + n] = bf16{0};
             }
-            multiply_pair_tiles(n, size, pairs_of(rows), p_pairs, 2 * key_block, true, slopes, dv + k0 * padded, padded, i > 0);
-            multiply_pair_tiles(n, size, pairs_of(rows), ds_pairs, 2 * key_block, true, queries, dk + k0 * padded, padded, i > 0);
-            multiply_pair_tiles(rows, size, pairs_of(n), ds, key_block, false, keys + k0 / key_block * pair_panel_elements(key_block, size),
-                                dq + i * padded, padded, k0 > 0);
+            multiply_tiles(n, size, rows, p_pairs, 2 * key_block, true, panels_of(slopes, rows), dv + k0 * padded, padded, i > 0);
+            multiply_tiles(n, size, rows, ds_pairs, 2 * key_block, true, panels_of(queries, rows), dk + k0 * padded, padded, i > 0);
+            multiply_tiles(rows, size, n, ds, key_block, false, panels_of(keys + k0 / key_block * panel_elements<bf16>(key_block, size), n),
+                           dq + i * padded, padded, k0 > 0);
           }
         }
         auto* to = dx + h.first_row * 3 * d + h.head * size;

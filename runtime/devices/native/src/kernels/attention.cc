@@ -1,9 +1,8 @@
 #include "attention-bf16.h"
-#include "bf16.h"
 #include "columns.h"
-#include "gemm.h"
 #include "heads.h"
 #include "table.h"
+#include "tiles.h"
 
 // Attention within each sequence, one head at a time, by blocks of keys with a running maximum and sum: no score
 // matrix is stored beyond one block. Rows of q, k and v are copied to scratch with a multiple of `width` columns.
@@ -35,7 +34,7 @@ void attention(const Call& call) {
   const float* x = f32_of(&qkv);
   float *o = f32_of(call.out[0]), *lse = f32_of(call.out[1]);
   const int64_t most = longest(qkv);
-  const int64_t key_floats = panel_floats(size, most), value_floats = most * padded;
+  const int64_t key_floats = panel_elements<float>(size, most), value_floats = most * padded;
   const int64_t scratch = round_up(key_floats + value_floats + tile_rows * (key_block + padded), 16);
   float* memory = take<float>(call, pool_threads(*call.pool) * scratch);
   const Items items = items_of(qkv, heads, queries_in_task);
@@ -46,7 +45,7 @@ void attention(const Call& call) {
     float* sums = scores + tile_rows * key_block;
     items.run(task, [&](const Head& h, int64_t first_query) {
       const float* q = x + h.first_row * 3 * d + h.head * size;
-      pack_panels(Operand{q + d, 3 * d, true}, 0, size, 0, h.length, scale, keys);
+      pack_panels(Operand{q + d, 3 * d, true}, 0, size, 0, h.length, keys, scale);
       copy_padded(q + 2 * d, 3 * d, h.length, size, values, padded);
       const int64_t end = at_most(first_query + queries_in_task, h.length);
       Ahead ahead = ahead_of(x + h.next_row * 3 * d, 3 * d, h.ahead, 3 * d);
@@ -107,7 +106,7 @@ void attention_grad(const Call& call) {
   const float *slope = f32_of(call.in[0]), *x = f32_of(&qkv), *o = f32_of(call.in[2]), *lse = f32_of(call.in[3]);
   float* dx = f32_of(call.out[0]);
   const int64_t most = longest(qkv);
-  const int64_t panel = panel_floats(size, most), rows_floats = most * padded;
+  const int64_t panel = panel_elements<float>(size, most), rows_floats = most * padded;
   // Panels of k and v; rows of q, k, do; sums of dq, dk, dv; blocks of p and ds; delta of each query.
   const int64_t scratch =
       round_up(2 * panel + 6 * rows_floats + 2 * query_block * key_block + round_up(most, 16), 16);
@@ -129,8 +128,8 @@ void attention_grad(const Call& call) {
       const float* q = x + h.first_row * 3 * d + h.head * size;
       const float* g = slope + h.first_row * d + h.head * size;
       const float* result = o + h.first_row * d + h.head * size;
-      pack_panels(Operand{q + d, 3 * d, true}, 0, size, 0, h.length, scale, key_panels);
-      pack_panels(Operand{q + 2 * d, 3 * d, true}, 0, size, 0, h.length, 1.0f, value_panels);
+      pack_panels(Operand{q + d, 3 * d, true}, 0, size, 0, h.length, key_panels, scale);
+      pack_panels(Operand{q + 2 * d, 3 * d, true}, 0, size, 0, h.length, value_panels);
       copy_padded(q, 3 * d, h.length, size, queries, padded);
       copy_padded(q + d, 3 * d, h.length, size, keys, padded);
       copy_padded(g, d, h.length, size, slopes, padded);

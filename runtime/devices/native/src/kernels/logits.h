@@ -1,7 +1,6 @@
 #pragma once
-#include "gemm-bf16.h"
-#include "gemm.h"
 #include "pairs.h"
+#include "tiles.h"
 
 // Logits of rows over prototypes, for a range of prototypes at a time.
 
@@ -27,7 +26,7 @@ struct Logits {
 
   Logits(const Call& call, const Tensor* x, const Tensor* w, float inverse, int64_t range)
       : x(x), w(w), b(columns_of(*x)), inverse(inverse) {
-    panels = is_bf16(x) ? static_cast<void*>(take<bf16>(call, pair_panel_elements(b, range))) : take<float>(call, panel_floats(b, range));
+    panels = is_bf16(x) ? static_cast<void*>(take<bf16>(call, panel_elements<bf16>(b, range))) : take<float>(call, panel_elements<float>(b, range));
     copies = take<bf16>(call, pool_threads(*call.pool) * copy_elements());
   }
 
@@ -36,9 +35,9 @@ struct Logits {
     parallel(call, ceil_div(n, tile_columns), [&](int64_t panel, int) {
       const int64_t j = panel * tile_columns, count = at_most(n - j, tile_columns);
       if (is_bf16(x))
-        pack_pair_panel(HalfOperand{bf16_of(w) + k0 * b, b, true}, 0, b, j, count, static_cast<bf16*>(panels) + panel * pairs_of(b) * panel_stride);
+        pack_panel(Operand{bf16_of(w) + k0 * b, b, true}, 0, b, j, count, static_cast<bf16*>(panels) + j * whole_steps<bf16>(b));
       else
-        pack_panel(Operand{f32_of(w) + k0 * b, b, true}, 0, b, j, count, inverse, static_cast<float*>(panels) + j * b);
+        pack_panel(Operand{f32_of(w) + k0 * b, b, true}, 0, b, j, count, static_cast<float*>(panels) + j * b, inverse);
     });
   }
 
@@ -51,8 +50,8 @@ struct Logits {
       const int64_t rows = at_most(m - i, tile_rows);
       for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < b; c += 2 * width)
-          store_pairs(copy + r * padded + c, get_pairs(bf16_of(x) + (first + i + r) * b + c, b - c));
-      multiply_pair_rows(rows, n, pairs_of(b), copy, padded, false, static_cast<bf16*>(panels), logits + i * ld, ld, false);
+          store_steps(copy + r * padded + c, get_steps(bf16_of(x) + (first + i + r) * b + c, b - c));
+      multiply_tiles(rows, n, b, copy, padded, false, panels_of(static_cast<bf16*>(panels), b), logits + i * ld, ld, false);
       for (int64_t r = 0; r < rows; r++)
         for_lanes(n, [&](int64_t j, int64_t c) {
           float* at = logits + (i + r) * ld + j;

@@ -1,4 +1,4 @@
-#include "gemm.h"
+#include "tiles.h"
 #include "pairs.h"
 #include "table.h"
 
@@ -169,14 +169,14 @@ void koleo(const Call& call) {
   const float eps = static_cast<float>(call.attr[1]);
   int32_t* neighbour = i32_of(call.out[1]);
   const float* unit = unit_rows_of(call, x, eps);
-  float* panels = take<float>(call, panel_floats(d, set));
+  float* panels = take<float>(call, panel_elements<float>(d, set));
   const int64_t stride = ceil_div(set, tile_columns) * tile_columns;
   float* products = take<float>(call, pool_threads(*call.pool) * tile_rows * stride);
   double* logs = take<double>(call, rows);
   for (int64_t first = 0; first < rows; first += set) {
     parallel(call, ceil_div(set, tile_columns), [&](int64_t panel, int) {
       const int64_t j = panel * tile_columns;
-      pack_panel(Operand{unit + first * d, d, true}, 0, d, j, at_most(set - j, tile_columns), 1.0f, panels + j * d);
+      pack_panel(Operand{unit + first * d, d, true}, 0, d, j, at_most(set - j, tile_columns), panels + j * d);
     });
     parallel(call, ceil_div(set, tile_rows), [&](int64_t task, int thread) {
       float* dots = products + thread * tile_rows * stride;

@@ -1,3 +1,4 @@
+#include "gemm.h"
 #include "logits.h"
 #include "table.h"
 
@@ -133,57 +134,27 @@ void loss_of(const Call& call, const Units& units, const Teacher& teacher, int64
 }
 
 /** dx (+)= dlogits w and dw = dlogitsᵀ x of prototypes k0 .. k0+n; rows of dlogits are `range` apart. */
-void multiply_gradients(const Call& call, const float* dlogits, int64_t range, int64_t students, const Tensor& x, const Tensor& w,
-                        int64_t k0, int64_t n, float* dx, float* dw) {
+template <class T>
+void multiply_gradients(const Call& call, const T* dlogits, int64_t range, int64_t students, const Tensor& x, const Tensor& w, int64_t k0,
+                        int64_t n, float* dx, float* dw) {
   const int64_t b = columns_of(x);
-  Product rows{};
+  Product<T> rows{};
   rows.m = students;
   rows.n = b;
   rows.k = n;
   rows.a = Operand{dlogits, range, false};
-  rows.b = Operand{f32_of(&w) + k0 * b, b, false};
-  rows.c = dx;
-  rows.ldc = rows.epilogue.ld = b;
+  rows.b = Operand{static_cast<const T*>(w.data) + k0 * b, b, false};
+  rows.c = values_of(dx);
   if (k0 > 0) rows.epilogue.addend = dx;
   multiply(call, rows);
-  Product columns{};
+  Product<T> columns{};
   columns.m = n;
   columns.n = b;
   columns.k = students;
   columns.a = Operand{dlogits, range, true};
-  columns.b = Operand{f32_of(&x), b, false};
-  columns.c = dw + k0 * b;
-  columns.ldc = columns.epilogue.ld = b;
+  columns.b = Operand{static_cast<const T*>(x.data), b, false};
+  columns.c = values_of(dw + k0 * b);
   multiply(call, columns);
-}
-
-void multiply_gradients_bf16(const Call& call, const bf16* dlogits, int64_t range, int64_t students, const Tensor& x, const Tensor& w,
-                             int64_t k0, int64_t n, float* dx, float* dw) {
-  const int64_t b = columns_of(x);
-  const auto place = [](float* data) {
-    Tensor t{};
-    t.dtype = DType::f32;
-    t.data = data;
-    return t;
-  };
-  const Tensor to_x = place(dx), to_w = place(dw + k0 * b);
-  HalfProduct rows{};
-  rows.m = students;
-  rows.n = b;
-  rows.k = n;
-  rows.a = HalfOperand{dlogits, range, false};
-  rows.b = HalfOperand{bf16_of(&w) + k0 * b, b, false};
-  rows.c = &to_x;
-  if (k0 > 0) rows.addend = dx;
-  multiply_half(call, rows);
-  HalfProduct columns{};
-  columns.m = n;
-  columns.n = b;
-  columns.k = students;
-  columns.a = HalfOperand{dlogits, range, true};
-  columns.b = HalfOperand{bf16_of(&x), b, false};
-  columns.c = &to_w;
-  multiply_half(call, columns);
 }
 
 /** dloss, x and w are operands 0 to 2; `lse` as `loss_of` gave it. */
@@ -245,7 +216,7 @@ void gradients_of(const Call& call, const Units& units, const Teacher& teacher, 
       }
     });
     if (half)
-      multiply_gradients_bf16(call, rounded, range, students, x, w, k0, n, dx, dw);
+      multiply_gradients(call, rounded, range, students, x, w, k0, n, dx, dw);
     else
       multiply_gradients(call, dlogits, range, students, x, w, k0, n, dx, dw);
     workspace_release(*call.workspace, mark);
