@@ -81,19 +81,23 @@ void attention_bf16(const Call& call) {
       bf16 *keys = take_elements(at, key_elements), *values = take_elements(at, value_elements);
       bf16 *copy = take_elements(at, copy_elements(tile_rows, size)), *p = take_elements(at, tile_rows * key_block);
       float *scores = take_floats(at, tile_rows * key_block), *sums = take_floats(at, tile_rows * padded);
-      items.run(task, [&](const Head& h, int64_t first_query) {
+      items.run(task, pool_threads(*call.pool), [&](const Head& h, const Head& next, int64_t first_query) {
         const bf16* q = x + h.first_row * 3 * d + h.head * size;
         pack_panels(Operand{q + d, 3 * d, true}, 0, size, 0, h.length, keys);
         pack_blocks(q + 2 * d, 3 * d, h.length, size, key_block, values);
         const int64_t end = at_most(first_query + queries_in_task, h.length);
+        Meanwhile meanwhile;
+        meanwhile.a = qkv_of(x, next, d, size);
+        const int64_t share = ceil_div(meanwhile.a.left, ceil_div(end - first_query, tile_rows));
         for (int64_t i = first_query; i < end; i += tile_rows) {
           const int64_t rows = at_most(end - i, tile_rows);
+          take_turn(meanwhile.a, share);
           const Rows a = whole_pairs(q + i * 3 * d, 3 * d, rows, size, copy);
           float top[tile_rows], total[tile_rows];
           for (int64_t r = 0; r < rows; r++) top[r] = -__builtin_inff(), total[r] = 0.0f;
           for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
             const int64_t n = at_most(h.length - k0, key_block);
-            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(keys + k0 * whole_steps<bf16>(size), size), scores, key_block, false);
+            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(keys + k0 * whole_steps<bf16>(size), size), scores, key_block, false, &meanwhile);
             for (int64_t r = 0; r < rows; r++) {
               const float* row = scores + r * key_block;
               vf tops = broadcast(-__builtin_inff());
@@ -119,7 +123,7 @@ void attention_bf16(const Call& call) {
             if (n % 2 != 0)
               for (int64_t r = 0; r < rows; r++) p[r * key_block + n] = bf16{0};
             multiply_tiles(rows, size, n, p, key_block, false, panels_of(values + k0 / key_block * panel_elements<bf16>(key_block, size), n),
-                           sums, padded, k0 > 0);
+                           sums, padded, k0 > 0, &meanwhile);
           }
           for (int64_t r = 0; r < rows; r++) {
             const vf inverse = broadcast(1.0f / total[r]);
@@ -166,7 +170,7 @@ void attention_grad_bf16(const Call& call) {
       float *scores = take_floats(at, tile), *slopes_of_p = take_floats(at, tile);
       bf16 *p_pairs = take_elements(at, tile), *ds_pairs = take_elements(at, tile), *ds = take_elements(at, tile);
       float* delta = take_floats(at, most);
-      items.run(task, [&](const Head& h, int64_t) {
+      items.run(task, pool_threads(*call.pool), [&](const Head& h, const Head& next, int64_t) {
         const bf16* q = x + h.first_row * 3 * d + h.head * size;
         const bf16* g = slope + h.first_row * d + h.head * size;
         const bf16* result = o + h.first_row * d + h.head * size;
@@ -178,16 +182,19 @@ void attention_grad_bf16(const Call& call) {
           for_lanes(size, [&](int64_t j, int64_t c) { sum = sum + get(g + r * d + j, c) * get(result + r * d + j, c); });
           delta[r] = sum_lanes(sum);
         }
+        Meanwhile meanwhile = gradient_operands_of(x, slope, o, next, d, size);
+        const Meanwhile all = meanwhile;
         for (int64_t i = 0; i < h.length; i += query_block) {
           const int64_t rows = at_most(h.length - i, query_block);
+          take_turns(meanwhile, all, ceil_div(h.length, query_block));
           const Rows a = whole_pairs(q + i * 3 * d, 3 * d, rows, size, query_copy);
           const Rows b = whole_pairs(g + i * d, d, rows, size, slope_copy);
           pack_panels(Operand{q + i * 3 * d, 3 * d, false}, 0, rows, 0, size, queries);
           pack_panels(Operand{g + i * d, d, false}, 0, rows, 0, size, slopes);
           for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
             const int64_t n = at_most(h.length - k0, key_block), panels = k0 * whole_steps<bf16>(size);
-            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(key_panels + panels, size), scores, key_block, false);
-            multiply_tiles(rows, n, size, b.data, b.ld, false, panels_of(value_panels + panels, size), slopes_of_p, key_block, false);
+            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(key_panels + panels, size), scores, key_block, false, &meanwhile);
+            multiply_tiles(rows, n, size, b.data, b.ld, false, panels_of(value_panels + panels, size), slopes_of_p, key_block, false, &meanwhile);
             for (int64_t r = 0; r < rows; r += 2) {
               const bool both = r + 1 < rows;
               const int64_t other = both ? r + 1 : r;
@@ -212,10 +219,10 @@ void attention_grad_bf16(const Call& call) {
               });
               if (n % 2 != 0) ds[r * key_block + n] = ds[other * key_block + n] = bf16{0};
             }
-            multiply_tiles(n, size, rows, p_pairs, 2 * key_block, true, panels_of(slopes, rows), dv + k0 * padded, padded, i > 0);
-            multiply_tiles(n, size, rows, ds_pairs, 2 * key_block, true, panels_of(queries, rows), dk + k0 * padded, padded, i > 0);
+            multiply_tiles(n, size, rows, p_pairs, 2 * key_block, true, panels_of(slopes, rows), dv + k0 * padded, padded, i > 0, &meanwhile);
+            multiply_tiles(n, size, rows, ds_pairs, 2 * key_block, true, panels_of(queries, rows), dk + k0 * padded, padded, i > 0, &meanwhile);
             multiply_tiles(rows, size, n, ds, key_block, false, panels_of(keys + k0 / key_block * panel_elements<bf16>(key_block, size), n),
-                           dq + i * padded, padded, k0 > 0);
+                           dq + i * padded, padded, k0 > 0, &meanwhile);
           }
         }
         auto* to = dx + h.first_row * 3 * d + h.head * size;

@@ -43,21 +43,23 @@ void attention(const Call& call) {
     float* values = keys + key_floats;
     float* scores = values + value_floats;
     float* sums = scores + tile_rows * key_block;
-    items.run(task, [&](const Head& h, int64_t first_query) {
+    items.run(task, pool_threads(*call.pool), [&](const Head& h, const Head& next, int64_t first_query) {
       const float* q = x + h.first_row * 3 * d + h.head * size;
       pack_panels(Operand{q + d, 3 * d, true}, 0, size, 0, h.length, keys, scale);
       copy_padded(q + 2 * d, 3 * d, h.length, size, values, padded);
       const int64_t end = at_most(first_query + queries_in_task, h.length);
-      Ahead ahead = ahead_of(x + h.next_row * 3 * d, 3 * d, h.ahead, 3 * d);
-      const int64_t share = ceil_div(ahead.left, ceil_div(h.length, tile_rows));
+      Meanwhile meanwhile;
+      meanwhile.a = qkv_of(x, next, d, size);
+      const int64_t share = ceil_div(meanwhile.a.left, ceil_div(end - first_query, tile_rows));
       for (int64_t i = first_query; i < end; i += tile_rows) {
         const int64_t rows = at_most(end - i, tile_rows);
-        fetch(ahead, share);
+        take_turn(meanwhile.a, share);
         float top[tile_rows], total[tile_rows];
         for (int64_t r = 0; r < rows; r++) top[r] = -__builtin_inff(), total[r] = 0.0f;
         for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
           const int64_t n = at_most(h.length - k0, key_block);
-          multiply_tiles(rows, n, size, q + i * 3 * d, 3 * d, false, panels_of(keys + k0 * size, size), scores, key_block, false);
+          multiply_tiles(rows, n, size, q + i * 3 * d, 3 * d, false, panels_of(keys + k0 * size, size), scores, key_block, false,
+                         &meanwhile);
           for (int64_t r = 0; r < rows; r++) {
             float* row = scores + r * key_block;
             vf tops = broadcast(top[r]);
@@ -79,7 +81,8 @@ void attention(const Call& call) {
             }
             top[r] = most_here;
           }
-          multiply_tiles(rows, size, n, scores, key_block, false, rows_as_columns(values + k0 * padded, padded), sums, padded, k0 > 0);
+          multiply_tiles(rows, size, n, scores, key_block, false, rows_as_columns(values + k0 * padded, padded), sums, padded, k0 > 0,
+                         &meanwhile);
         }
         for (int64_t r = 0; r < rows; r++) {
           const vf inverse = broadcast(1.0f / total[r]);
@@ -124,7 +127,7 @@ void attention_grad(const Call& call) {
     float* p = dv + rows_floats;
     float* ds = p + query_block * key_block;
     float* delta = ds + query_block * key_block;
-    items.run(task, [&](const Head& h, int64_t) {
+    items.run(task, pool_threads(*call.pool), [&](const Head& h, const Head& next, int64_t) {
       const float* q = x + h.first_row * 3 * d + h.head * size;
       const float* g = slope + h.first_row * d + h.head * size;
       const float* result = o + h.first_row * d + h.head * size;
@@ -138,15 +141,15 @@ void attention_grad(const Call& call) {
         for_lanes(size, [&](int64_t j, int64_t c) { sum = sum + get(g + r * d + j, c) * get(result + r * d + j, c); });
         delta[r] = sum_lanes(sum);
       }
-      Ahead ahead[] = {ahead_of(x + h.next_row * 3 * d, 3 * d, h.ahead, 3 * d), ahead_of(slope + h.next_row * d, d, h.ahead, d),
-                       ahead_of(o + h.next_row * d, d, h.ahead, d)};
+      Meanwhile meanwhile = gradient_operands_of(x, slope, o, next, d, size);
+      const Meanwhile all = meanwhile;
       for (int64_t i = 0; i < h.length; i += query_block) {
         const int64_t rows = at_most(h.length - i, query_block);
-        for (Ahead& next : ahead) fetch(next, ceil_div(h.ahead * next.lines, ceil_div(h.length, query_block)));
+        take_turns(meanwhile, all, ceil_div(h.length, query_block));
         for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
           const int64_t n = at_most(h.length - k0, key_block);
-          multiply_tiles(rows, n, size, queries + i * padded, padded, false, panels_of(key_panels + k0 * size, size), p, key_block, false);
-          multiply_tiles(rows, n, size, slopes + i * padded, padded, false, panels_of(value_panels + k0 * size, size), ds, key_block, false);
+          multiply_tiles(rows, n, size, queries + i * padded, padded, false, panels_of(key_panels + k0 * size, size), p, key_block, false, &meanwhile);
+          multiply_tiles(rows, n, size, slopes + i * padded, padded, false, panels_of(value_panels + k0 * size, size), ds, key_block, false, &meanwhile);
           for (int64_t r = 0; r < rows; r++) {
             const vf shift = broadcast(lse[(h.first_row + i + r) * heads + h.head]), less = broadcast(delta[i + r]);
             float *pr = p + r * key_block, *dr = ds + r * key_block;
@@ -156,9 +159,9 @@ void attention_grad(const Call& call) {
               store(dr + j, e * (load(dr + j) - less));
             });
           }
-          multiply_tiles(n, size, rows, p, key_block, true, rows_as_columns(slopes + i * padded, padded), dv + k0 * padded, padded, i > 0);
-          multiply_tiles(n, size, rows, ds, key_block, true, rows_as_columns(queries + i * padded, padded), dk + k0 * padded, padded, i > 0);
-          multiply_tiles(rows, size, n, ds, key_block, false, rows_as_columns(keys + k0 * padded, padded), dq + i * padded, padded, k0 > 0);
+          multiply_tiles(n, size, rows, p, key_block, true, rows_as_columns(slopes + i * padded, padded), dv + k0 * padded, padded, i > 0, &meanwhile);
+          multiply_tiles(n, size, rows, ds, key_block, true, rows_as_columns(queries + i * padded, padded), dk + k0 * padded, padded, i > 0, &meanwhile);
+          multiply_tiles(rows, size, n, ds, key_block, false, rows_as_columns(keys + k0 * padded, padded), dq + i * padded, padded, k0 > 0, &meanwhile);
         }
       }
       float* to = dx + h.first_row * 3 * d + h.head * size;

@@ -1,15 +1,14 @@
 #pragma once
-#include "../tensor.h"
+#include "tiles.h"
 
 // How attention is cut into tasks: heads of sequences, by their lengths alone.
 
 namespace dino {
 namespace DINO_ISA {
 
-/** One head of one sequence. `ahead` rows from `next_row` on are its share of the sequence after, which it fetches. */
+/** One head of one sequence: rows first_row .. first_row + length. */
 struct Head {
   int64_t first_row, length, head;
-  int64_t next_row, ahead;
 };
 
 /** The (sequence, head, range) items of all groups, in order, cut into tasks of about equal work. */
@@ -31,27 +30,42 @@ struct Items {
     for (int g = 0; g < count; g++) n += ceil_div(of_group(g), in_task(g));
     return n;
   }
-  /** body(head, first query) for each item of a task. */
+  /**
+   * body(head, the head after it, first query) for each item of a task. After the last comes what is likely the first of the
+   * thread's next task, `stride` tasks later; where nothing else comes, a head of no rows.
+   */
   template <class Body>
-  void run(int64_t task, const Body& body) const {
+  void run(int64_t task, int64_t stride, const Body& body) const {
+    const Run now = run_of(task), later = run_of(task + stride);
+    for (int64_t item = now.first; item < now.end; item++) {
+      const Head head = head_of(now, item);
+      const Run& run = item + 1 < now.end ? now : later;
+      Head next = run.group < count ? head_of(run, item + 1 < now.end ? item + 1 : run.first) : Head{0, 0, 0};
+      if (next.first_row == head.first_row && next.head == head.head) next.length = 0;
+      body(head, next, item % ranges(now.group) * (range > 0 ? range : 0));
+    }
+  }
+
+ private:
+  /** Items of a task, all of one group, which begins at `row`. */
+  struct Run {
+    int group;
+    int64_t row, first, end;
+  };
+  Run run_of(int64_t task) const {
     int64_t row = 0;
-    for (int g = 0; g < count; g++) {
-      const int64_t tasks_here = ceil_div(of_group(g), in_task(g));
-      if (task < tasks_here) {
-        const int64_t end = at_most((task + 1) * in_task(g), of_group(g));
-        for (int64_t item = task * in_task(g); item < end; item++) {
-          const int64_t sequence = item / (heads * ranges(g));
-          const int64_t head = item / ranges(g) % heads;
-          const int64_t length = groups[g].length, first = row + sequence * length;
-          const int64_t share = item - item % heads + heads < end && ranges(g) == 1 ? ceil_div(length, heads) : 0;
-          const int64_t ahead = at_least(at_most(length - head * share, share), 0);
-          body(Head{first, length, head, first + length + head * share, ahead}, item % ranges(g) * (range > 0 ? range : 0));
-        }
-        return;
-      }
-      task -= tasks_here;
+    int g = 0;
+    for (; g < count; g++) {
+      const int64_t here = ceil_div(of_group(g), in_task(g));
+      if (task < here) return Run{g, row, task * in_task(g), at_most((task + 1) * in_task(g), of_group(g))};
+      task -= here;
       row += groups[g].count * groups[g].length;
     }
+    return Run{g, row, 0, 0};
+  }
+  Head head_of(const Run& run, int64_t item) const {
+    const int64_t length = groups[run.group].length, each = ranges(run.group);
+    return Head{run.row + item / (heads * each) * length, length, item / each % heads};
   }
 };
 
@@ -64,6 +78,24 @@ static inline int64_t longest(const Tensor& ragged) {
   for (int g = 0; g < ragged.group_count; g++)
     if (ragged.groups[g].count > 0) n = at_least(n, ragged.groups[g].length);
   return n;
+}
+
+/** What attention reads of a head before anything else: its columns of q, k and v lie d apart. */
+template <class T>
+static inline Ahead qkv_of(const T* qkv, const Head& h, int64_t d, int64_t size) {
+  return ahead_of(qkv + h.first_row * 3 * d + h.head * size, d, 3 * h.length, size);
+}
+/** The same of its gradient, which reads the gradient and the values of the result too. */
+template <class T>
+static inline Meanwhile gradient_operands_of(const T* qkv, const T* slope, const T* result, const Head& h, int64_t d, int64_t size) {
+  const int64_t first = h.first_row * d + h.head * size;
+  return Meanwhile{qkv_of(qkv, h, d, size), ahead_of(slope + first, d, h.length, size), ahead_of(result + first, d, h.length, size), {}};
+}
+/** One of `count` equal shares of all lines. */
+static inline void take_turns(Meanwhile& m, const Meanwhile& all, int64_t count) {
+  take_turn(m.a, ceil_div(all.a.left, count));
+  take_turn(m.b, ceil_div(all.b.left, count));
+  take_turn(m.c, ceil_div(all.c.left, count));
 }
 
 static inline int64_t round_up(int64_t n, int64_t to) { return ceil_div(n, to) * to; }

@@ -115,9 +115,6 @@ DINO_INLINE void fetch_line(Ahead& a) {
   a.line = 0;
   a.row += a.stride;
 }
-[[maybe_unused]] static void fetch(Ahead& a, int64_t lines) {
-  for (take_turn(a, lines); a.turn > 0;) fetch_line(a);
-}
 
 /** What a tile kernel asks for meanwhile: of both operands, of the result and of a matrix that its epilogue reads or writes. */
 struct Meanwhile {
@@ -227,7 +224,7 @@ DINO_INLINE Columns<float> rows_as_columns(const float* data, int64_t stride) { 
  */
 template <class T>
 [[maybe_unused]] static void multiply_tiles(int64_t m, int64_t n, int64_t k, const T* a, int64_t sa, bool transposed_a,
-                                            Columns<T> b, float* out, int64_t ldo, bool add) {
+                                            Columns<T> b, float* out, int64_t ldo, bool add, Meanwhile* meanwhile = nullptr) {
   Meanwhile nothing;
   for (int64_t i = 0; i < m; i += tile_rows) {
     const int64_t rows = at_most(m - i, tile_rows);
@@ -235,7 +232,8 @@ template <class T>
     for (int64_t j = 0; j < n; j += tile_columns) {
       float* to = out + i * ldo + j;
       const TileKernel<T> kernel = tile_kernel_of<T>(rows, n - j, transposed_a);
-      kernel(steps_of<T>(k), ai, sa, b.data + j * b.apart, b.stride, Start{add ? to : nullptr, ldo}, to, ldo, nothing);
+      kernel(steps_of<T>(k), ai, sa, b.data + j * b.apart, b.stride, Start{add ? to : nullptr, ldo}, to, ldo,
+             meanwhile ? *meanwhile : nothing);
     }
   }
 }
