@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { compileVariant } from '../compiler/compile.js'
 import { tensorBytes } from '../compiler/plan/cost-memory.js'
-import { peakAndBudget } from '../compiler/plan/findings.js'
+import { memoryText, peakAndBudget } from '../compiler/plan/findings.js'
 import type { Plan } from '../compiler/plan/plan.js'
 import { diagnose } from '../diagnostics/catalogue.js'
 import { DiagnosticError } from '../diagnostics/diagnostic.js'
@@ -23,7 +23,7 @@ import {
 } from './options.js'
 import { reportDiagnostics } from './print.js'
 import { countOption } from './run-options.js'
-import { aligned, bytes, rate, significant } from './terminal/figures.js'
+import { aligned, rate, significant } from './terminal/figures.js'
 import { UsageError } from './usage-error.js'
 
 interface Options extends FileFlags, FormatFlags, RanksFlag {
@@ -117,7 +117,7 @@ function text(name: string, result: BenchResult): string {
     `${significant(result.secondsPerStep, 3)} s/step`,
     `${rate(result.imagesPerSecond)} images/s`,
     `${rate(result.gflops)} GFLOP/s`,
-    `peak ${bytes(result.peakRssBytes)}`,
+    `peak ${memoryText(result.peakRssBytes)}`,
   ]
   // What takes less than a hundredth each is one line.
   const small = result.parts.filter((part) => part.seconds < 0.01 * result.secondsPerStep)

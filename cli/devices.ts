@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import pc from 'picocolors'
+import { memoryText } from '../compiler/plan/findings.js'
 import { type DeviceProbe, deviceNames, isDeviceName, probeDevices } from '../runtime/devices/registry.js'
 import { exit } from './exit.js'
 import { addFormatOption, formatOption } from './options.js'
@@ -30,7 +31,7 @@ function describe(device: DeviceProbe, detailed: boolean): string {
     return `${colors.dim(`- ${name}`)} ${colors.dim(device.why)}\n${lines.join('')}`
   }
   const facts = [device.description, device.precisions.join(', '), `${device.kernels.length} kernels`]
-  if (device.memoryBytes !== null) facts.push(`${(device.memoryBytes / 2 ** 30).toFixed(1)} GiB`)
+  if (device.memoryBytes !== null) facts.push(memoryText(device.memoryBytes))
   const list = detailed
     ? `${wrapped(device.kernels, 85)
         .map((line) => `${' '.repeat(15)}${line}\n`)

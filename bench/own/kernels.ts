@@ -1,11 +1,25 @@
-import { run } from '../runner/programs.js'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { refuse, root } from '../runner/programs.js'
 import type { Context } from './context.js'
 import { type Section, tableText } from './figures.js'
 
-/** What `npm run bench:native` prints, as a table. */
-export function kernels({ tell }: Context): Section {
-  tell('kernels: a few minutes without a word')
-  return kernelSection(run('node', ['scripts/bench-native.mjs']))
+/** What `npm run bench:native` prints, as a table; each line is told as it comes. */
+export async function kernels({ tell }: Context): Promise<Section> {
+  const bench = spawn('node', ['scripts/bench-native.mjs'], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(bench, 'close')
+  let printed = ''
+  for await (const line of createInterface({ input: bench.stdout })) {
+    tell(line)
+    printed += `${line}\n`
+  }
+  const [status] = await ended
+  if (status !== 0) refuse('node scripts/bench-native.mjs failed')
+  return kernelSection(printed)
 }
 
 const kernelLine = /^(.+?) +([\d.]+) ms +([\d.]+) (GFLOP\/s|GB\/s)(?: +([\d.]+) % of (\d+))?$/

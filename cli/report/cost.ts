@@ -1,6 +1,7 @@
 import type { PlainTable } from '../../compiler/codegen/report.js'
+import { memoryText } from '../../compiler/plan/findings.js'
 import type { ResultTable } from '../../runtime/eval/results.js'
-import { bytes, duration, grouped, rate, score, significant } from '../terminal/figures.js'
+import { duration, grouped, rate, score, significant } from '../terminal/figures.js'
 import type { CollectedRun } from './collect.js'
 
 /** What tells variants apart comes first: on a narrow screen the rest is reached by scrolling. */
@@ -50,10 +51,10 @@ function cellsOf(runs: readonly CollectedRun[]): string[] {
   const seconds = runs.map((r) => r.training.reduce((sum, line) => sum + (line.time?.seconds ?? 0), 0))
   return [
     speed === null ? dash : rate(speed),
-    bytes(Math.max(...runs.map((r) => r.record.peakRssBytes))),
+    memoryText(Math.max(...runs.map((r) => r.record.peakRssBytes))),
     arenas.length === 0
       ? dash
-      : bytes(Math.max(...arenas) + state.reduce((sum, t) => sum + 4 * elements(t.shape), 0)),
+      : memoryText(Math.max(...arenas) + state.reduce((sum, t) => sum + 4 * elements(t.shape), 0)),
     duration(Math.max(...seconds)),
     speed === null || perImage === null ? dash : rate((speed * perImage) / 1e9),
     perImage === null ? dash : significant(perImage / 1e9, 3),

@@ -111,7 +111,7 @@ function threshold(runs: readonly CollectedRun[], metric: string): Partial<LineC
     if (!monitor) continue
     const y = monitor.below!
     const label = `${monitor.action === 'stop' ? 'stops' : 'warns'} below ${Number(y.toPrecision(3))}`
-    return { reference: { y, label, side: 'above' } }
+    return { reference: { y, label } }
   }
   return null
 }
@@ -141,9 +141,7 @@ function uniformEntropy(runs: readonly CollectedRun[], loss: string): Partial<Li
     const own = head?.type === 'tied' ? resolved.head[head.to] : head
     if (own?.type !== 'mlp') continue
     const y = Math.log(own.prototypes)
-    return {
-      reference: { y, label: `ln ${own.prototypes} = ${y.toFixed(2)}: all prototypes alike`, side: 'below' },
-    }
+    return { reference: { y, label: `ln ${own.prototypes} = ${y.toFixed(2)}: all prototypes alike` } }
   }
   return null
 }

@@ -1,5 +1,6 @@
 import type { Fact, ReportModel, VariantChanges } from '../../compiler/codegen/report.js'
-import { bytes, grouped } from '../terminal/figures.js'
+import { memoryText } from '../../compiler/plan/findings.js'
+import { grouped } from '../terminal/figures.js'
 import type { CollectedRun } from './collect.js'
 import { coloursOf } from './colours.js'
 import { costTable } from './cost.js'
@@ -46,7 +47,7 @@ function factsOf(runs: readonly CollectedRun[]): Fact[] {
     facts.push({ label: 'device', value: `${device.name}: ${device.description}` })
     facts.push({
       label: 'machine',
-      value: `${machine.cpu}, ${machine.cores} cores, ${bytes(machine.memoryBytes)}`,
+      value: `${machine.cpu}, ${machine.cores} cores, ${memoryText(machine.memoryBytes)}`,
     })
     const state = commit ? ` at ${commit.hash.slice(0, 10)}${commit.dirty ? ', changed since' : ''}` : ''
     facts.push({ label: 'dinoc', value: `${environment.dinoc}${state}, Node ${environment.node}` })

@@ -18,13 +18,6 @@ export function countdown(seconds: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
 }
 
-/** `0.61 GB`, `412 MB`; decimal. */
-export function bytes(count: number): string {
-  if (count >= 1e9) return `${significant(count / 1e9, 3)} GB`
-  if (count >= 1e6) return `${Math.round(count / 1e6)} MB`
-  return `${Math.max(0, Math.round(count / 1e3))} kB`
-}
-
 /** `142`, `9.3`, `0.81` */
 export function rate(value: number): string {
   return value >= 99.5 ? String(Math.round(value)) : significant(value, value >= 9.95 ? 3 : 2)

@@ -1,8 +1,9 @@
+import { memoryText } from '../../compiler/plan/findings.js'
 import { elidedNames } from '../../diagnostics/render/elided.js'
 import { chunks } from '../../diagnostics/render/wrapped.js'
 import type { ResultTable } from '../../runtime/eval/results.js'
 import { describeMethod, type Estimate } from '../../runtime/eval/statistics.js'
-import { aligned, bytes, difference, rate, score } from './figures.js'
+import { aligned, difference, rate, score } from './figures.js'
 
 /**
  * The table at the end of a run: metric with interval, paired difference to the base, speed, memory. What does not fit
@@ -51,7 +52,7 @@ function tableLines(table: ResultTable, form: Form, width: number): string[] {
     ...(compared ? [row.against ? difference(row.against.mean) : ''] : []),
     ...(compared ? [form.bracket ? bracket(row.against) : ''] : []),
     ...(form.costs ? [row.imagesPerSecond === null ? '' : rate(row.imagesPerSecond)] : []),
-    ...(form.costs ? [row.peakRssBytes === null ? '' : bytes(row.peakRssBytes)] : []),
+    ...(form.costs ? [row.peakRssBytes === null ? '' : memoryText(row.peakRssBytes)] : []),
   ])
   const pair = [
     { align: 'right', gap: 3 },

@@ -18,8 +18,8 @@ export interface LineChart {
   readonly x: string
   /** Drawn in this order: the last lies on top. A legend is the page's, one for all charts. */
   readonly series: readonly Series[]
-  /** A horizontal line with its meaning, written on the side where the values are: below ln K, above a least value. */
-  readonly reference?: { readonly y: number; readonly label: string; readonly side: 'above' | 'below' }
+  /** A dashed horizontal line and its meaning. */
+  readonly reference?: { readonly y: number; readonly label: string }
 }
 
 /** A value with its 95 % interval for each variant. */
@@ -79,33 +79,22 @@ export async function lineChart({ x, series, reference }: LineChart): Promise<st
       strokeWidth: { field: 'thin', type: 'quantitative', scale: null },
     },
   }
-  const label = (look: object) => ({
+  const rule = reference && {
     data: { values: [reference] },
-    mark: {
-      type: 'text',
-      align: 'right',
-      dx: -4,
-      dy: reference?.side === 'above' ? -9 : 9,
-      fontSize: 11,
-      ...look,
-    },
-    encoding: {
-      y: { field: 'y', type: 'quantitative' },
-      x: { value: 'width' },
-      text: { field: 'label' },
-    },
-  })
-  const rule = reference && [
-    {
-      data: { values: [reference] },
-      mark: { type: 'rule', strokeDash: [4, 4], color: '#777' },
-      encoding: { y: { field: 'y', type: 'quantitative' } },
-    },
-    // Readable where a curve runs through it.
-    label({ color: '#fff', stroke: '#fff', strokeWidth: 4, strokeJoin: 'round' }),
-    label({ color: '#555' }),
-  ]
-  return draw({ width, height, autosize: fit, layer: [lines, ...(rule ?? [])], config } as TopLevelSpec)
+    mark: { type: 'rule', strokeDash: [4, 4], color: '#777' },
+    encoding: { y: { field: 'y', type: 'quantitative' } },
+  }
+  // Above the chart: within it a curve may run through any place.
+  const title = reference && {
+    text: `╌╌ ${reference.label}`,
+    anchor: 'end',
+    fontSize: 11,
+    fontWeight: 'normal',
+    color: '#555',
+    offset: 4,
+  }
+  const layer = rule ? [lines, rule] : [lines]
+  return draw({ width, height, autosize: fit, layer, ...(title && { title }), config } as TopLevelSpec)
 }
 
 export async function intervalChart({ x, rows, zero }: IntervalChart): Promise<string> {

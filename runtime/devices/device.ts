@@ -35,12 +35,18 @@ export interface Device {
 }
 
 /** Tensors by logical name; outlives executables. Training, feature and probe plans bind to the same one. */
+/** Values first .. end of a tensor; asked only of devices that run several ranks. */
+export interface Part {
+  readonly first: number
+  readonly end: number
+}
+
 export interface State {
   readonly names: readonly string[]
   /** `into`: memory that a device may put the values in, where they fit; the caller reads nothing else into it meanwhile. */
-  read(name: string, into?: ArrayBuffer): Promise<HostTensor>
-  /** A device may keep the array itself: it is not changed afterwards. */
-  write(name: string, values: HostTensor): Promise<void>
+  read(name: string, into?: ArrayBuffer, part?: Part): Promise<HostTensor>
+  /** A device may keep the array itself: it is not changed afterwards. `first`: where the values begin, of a part. */
+  write(name: string, values: HostTensor, first?: number): Promise<void>
   close(): Promise<void>
 }
 

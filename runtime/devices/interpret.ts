@@ -74,8 +74,10 @@ function openState(spec: StateSpec, border: 'f32' | 'f64'): InterpretState {
   return {
     tensors,
     names: [...tensors.keys()],
-    read: async (name) => handOut(at(name), border),
-    write: async (name, values) => fill(name, at(name), values),
+    read: async (name, _into, part) =>
+      handOut(part ? at(name).subarray(part.first, part.end) : at(name), border),
+    write: async (name, values, first) =>
+      fill(name, first === undefined ? at(name) : at(name).subarray(first, first + values.length), values),
     close: async () => tensors.clear(),
   }
 }

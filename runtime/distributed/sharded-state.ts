@@ -1,6 +1,6 @@
 import type { Shards } from '../../compiler/ir/types.js'
 import type { StateSpec } from '../../compiler/plan/plan.js'
-import type { HostTensor, State } from '../devices/device.js'
+import type { State } from '../devices/device.js'
 
 /** What each rank's device allocates: its part of every buffer in place of the buffer's tensors. */
 export function rankSpec(spec: StateSpec, shards: Shards | null): StateSpec {
@@ -27,17 +27,24 @@ export function joinStates(spec: StateSpec, ranks: readonly State[], shards: Sha
       places.set(name, { buffer, part: length, start, end: start + shape.reduce((n, d) => n * d, 1) })
   return {
     names: spec.tensors.map(({ name }) => name),
-    async read(name) {
+    async read(name, into) {
       const place = places.get(name)
-      if (place === undefined) return (ranks[0] as State).read(name)
+      if (place === undefined) return (ranks[0] as State).read(name, into)
+      const [first, ...others] = piecesOf(place).map(({ rank, from, to }) => {
+        const part = { first: from, end: to }
+        const read = (into?: ArrayBuffer) =>
+          (ranks[rank] as State).read(place.buffer, into, part) as Promise<Float32Array | Float64Array>
+        return { offset: rank * place.part + from - place.start, read }
+      })
+      if (others.length === 0) return first!.read(into)
+      const values = await first!.read()
+      const Values = values.constructor as Float32ArrayConstructor
       const length = place.end - place.start
-      let values: Float32Array | Float64Array | null = null
-      for (const { rank, from, to } of piecesOf(place)) {
-        const part = (await (ranks[rank] as State).read(place.buffer)) as Float32Array | Float64Array
-        values ??= part instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)
-        values.set(part.subarray(from, to), rank * place.part + from - place.start)
-      }
-      return values as Float32Array | Float64Array
+      const fits = into !== undefined && length * values.BYTES_PER_ELEMENT <= into.byteLength
+      const joined = fits ? new Values(into, 0, length) : new Values(length)
+      joined.set(values)
+      for (const { offset, read } of others) joined.set(await read(), offset)
+      return joined
     },
     async write(name, values) {
       const place = places.get(name)
@@ -48,11 +55,8 @@ export function joinStates(spec: StateSpec, ranks: readonly State[], shards: Sha
       if (values.length !== place.end - place.start)
         throw new RangeError(`${name}: ${values.length} values for a tensor of ${place.end - place.start}`)
       for (const { rank, from, to } of piecesOf(place)) {
-        const state = ranks[rank] as State
-        const part = (await state.read(place.buffer)).slice()
         const offset = rank * place.part - place.start
-        part.set(values.subarray(from + offset, to + offset) as HostTensor & Float32Array, from)
-        await state.write(place.buffer, part)
+        await (ranks[rank] as State).write(place.buffer, values.subarray(from + offset, to + offset), from)
       }
     },
     async close() {

@@ -72,7 +72,7 @@ test('the usual report: findings, table, differences, costs, curves, pictures', 
   expect(model.metric!.figures).toHaveLength(2)
   const cost = model.plain.at(-1)!
   expect(cost.rows[0]!.cells[cost.columns.indexOf('images/s')]).toBe('120')
-  expect(cost.rows[0]!.cells[cost.columns.indexOf('process peak')]).toBe('300 MB')
+  expect(cost.rows[0]!.cells[cost.columns.indexOf('process peak')]).toBe('286 MiB')
   expect(model.training!.legend.map(({ name }) => name)).toEqual(['full', 'no_koleo'])
   expect(model.training!.curves.map(({ title }) => title)).toEqual([
     'loss: total',

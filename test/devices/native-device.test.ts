@@ -251,6 +251,16 @@ describe.skipIf(nativeMissing !== null)(`native device${nativeSkipped}`, () => {
     expect(last.status === 'rejected' && String(last.reason)).toMatch(/DINO0906/)
   })
 
+  it('parts of a state tensor are read and written, and nothing beyond its end', async () => {
+    const tensor = { name: 'w', dtype: 'f32', shape: [5], storedShape: [5], init: { kind: 'zeros' } } as const
+    const state = await two.state({ tensors: [tensor] })
+    await state.write('w', Float32Array.of(8, 9), 3)
+    expect(await state.read('w', undefined, { first: 2, end: 5 })).toEqual(Float32Array.of(0, 8, 9))
+    await expect(state.write('w', new Float32Array(3), 3)).rejects.toThrow()
+    await expect(state.read('w', undefined, { first: 4, end: 6 })).rejects.toThrow()
+    await state.close()
+  })
+
   it('an unknown instruction set is refused with those that there are', async () => {
     process.env.DINO_NATIVE_ISA = 'mmx'
     await expect(openNative({ threads: 1 })).rejects.toThrow(/DINO0901.*`mmx`.*portable/)
@@ -264,11 +274,11 @@ describe.skipIf(nativeMissing !== null)(`native device${nativeSkipped}`, () => {
       const device = addon.openDevice(2, addon.instructionSets().length - 1)
       const state = addon.createState(new Float64Array([0, 1000]))
       const values = new Float32Array(1000).fill(7)
-      addon.transferState(device, state, 0, values, true).then(async () => {
+      addon.transferState(device, state, 0, 0, values, true).then(async () => {
         const back = new Float32Array(1000)
-        await addon.transferState(device, state, 0, back, false)
+        await addon.transferState(device, state, 0, 0, back, false)
         parentPort.postMessage(back[999])
-        for (let i = 0; i < 1000; i++) addon.transferState(device, state, 0, back, false)
+        for (let i = 0; i < 1000; i++) addon.transferState(device, state, 0, 0, back, false)
       })`
     const path = new URL('../../dist/runtime/devices/native/dinoc.node', import.meta.url).pathname
     const answers = await Promise.all(

@@ -32,10 +32,12 @@ export interface Addon {
   /** dtype (0 f32, 2 i32) and elements of each tensor; undefined where memory does not suffice. */
   createState(tensors: Float64Array): StateHandle | undefined
   closeState(state: StateHandle): void
+  /** As many values of a tensor as there are, from the `first` on. */
   transferState(
     device: DeviceHandle,
     state: StateHandle,
     tensor: number,
+    first: number,
     values: Float32Array | Int32Array,
     write: boolean,
   ): Promise<void>

@@ -106,17 +106,26 @@ function createState(addon: Addon, device: DeviceHandle, spec: StateSpec): Nativ
     handle,
     indexOf,
     names: tensors.map((t) => t.name),
-    read: async (name, into) => {
+    read: async (name, into, part) => {
       const index = indexOf(name)
       const { dtype, shape } = tensors[index]!
-      const values = empty(dtype, shape, into)
-      await addon.transferState(device, handle, index, values, false)
+      const { first, end } = part ?? { first: 0, end: elements(shape) }
+      const values = empty(dtype, [end - first], into)
+      await addon.transferState(device, handle, index, first, values, false)
       return values
     },
-    write: async (name, values) => {
+    write: async (name, values, first) => {
       const index = indexOf(name)
       const { dtype, shape } = tensors[index]!
-      await addon.transferState(device, handle, index, converted(name, values, dtype, shape), true)
+      const length = first === undefined ? shape : [values.length]
+      await addon.transferState(
+        device,
+        handle,
+        index,
+        first ?? 0,
+        converted(name, values, dtype, length),
+        true,
+      )
     },
     close: async () => addon.closeState(handle),
   }

@@ -264,6 +264,7 @@ int print_peak(const Isa& isa, int threads) {
 }
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a line at a time, into a pipe too
   const std::vector<Isa> sets = instruction_sets();
   const Isa* isa = nullptr;
   for (const Isa& s : sets)

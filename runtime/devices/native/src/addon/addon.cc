@@ -246,29 +246,34 @@ napi_value close_state(napi_env env, napi_callback_info info) {
 
 /** (device, state, index, typed array, whether to write) -> promise */
 napi_value transfer_state(napi_env env, napi_callback_info info) {
-  napi_value values[5];
+  napi_value values[6];
   if (!arguments(env, info, values)) return nullptr;
   Device* device = external<Device>(env, values[0]);
   auto* held = external<std::shared_ptr<State>>(env, values[1]);
   if (!device || !held) return nullptr;
   if (!*held) return ok(env, napi_invalid_arg), nullptr;
   const std::shared_ptr<State> state = *held;
-  size_t index = 0;
+  size_t index = 0, first = 0;
   bool write = false;
   Array array;
   if (!index_below(env, values[2], state->tensors().size(), index)) return nullptr;
   const StateTensor& tensor = state->tensors()[index];
-  if (!fitting(env, values[3], tensor.dtype, tensor.elements, array)) return nullptr;
-  if (!ok(env, napi_get_value_bool(env, values[4], &write))) return nullptr;
+  if (!index_below(env, values[3], static_cast<size_t>(tensor.elements) + 1, first)) return nullptr;
+  if (!typed_array(env, values[4], array)) return nullptr;
+  const size_t left = static_cast<size_t>(tensor.elements) - first;
+  if (array.length > left || !fitting(env, values[4], tensor.dtype, static_cast<int64_t>(array.length), array))
+    return ok(env, napi_invalid_arg), nullptr;
+  if (!ok(env, napi_get_value_bool(env, values[5], &write))) return nullptr;
   auto work = std::make_unique<Work>();
-  napi_create_reference(env, values[3], 1, &work->array);
+  napi_create_reference(env, values[4], 1, &work->array);
   void* const data = array.data;
-  const size_t bytes = static_cast<size_t>(tensor.elements) * 4;
-  return enqueue(env, device, std::move(work), true, [state, index, write, data, bytes](Work&) {
+  const size_t offset = first * 4, bytes = array.length * 4;
+  return enqueue(env, device, std::move(work), true, [state, index, write, data, offset, bytes](Work&) {
+    char* const held = static_cast<char*>(state->data(index)) + offset;
     if (write)
-      std::memcpy(state->data(index), data, bytes);
+      std::memcpy(held, data, bytes);
     else
-      std::memcpy(data, state->data(index), bytes);
+      std::memcpy(data, held, bytes);
   });
 }
 
