@@ -11,7 +11,7 @@ export async function kernels({ tell }: Context): Promise<Section> {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const ended = once(bench, 'close')
+  const ended = once(bench, 'close') as Promise<[number | null]>
   let printed = ''
   for await (const line of createInterface({ input: bench.stdout })) {
     tell(line)

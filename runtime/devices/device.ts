@@ -35,19 +35,26 @@ export interface Device {
 }
 
 /** Tensors by logical name; outlives executables. Training, feature and probe plans bind to the same one. */
-/** Values first .. end of a tensor; asked only of devices that run several ranks. */
-export interface Part {
-  readonly first: number
-  readonly end: number
-}
-
 export interface State {
   readonly names: readonly string[]
   /** `into`: memory that a device may put the values in, where they fit; the caller reads nothing else into it meanwhile. */
-  read(name: string, into?: ArrayBuffer, part?: Part): Promise<HostTensor>
-  /** A device may keep the array itself: it is not changed afterwards. `first`: where the values begin, of a part. */
-  write(name: string, values: HostTensor, first?: number): Promise<void>
+  read(name: string, into?: ArrayBuffer): Promise<HostTensor>
+  /** A device may keep the array itself: it is not changed afterwards. */
+  write(name: string, values: HostTensor): Promise<void>
   close(): Promise<void>
+}
+
+/** What devices hold that run as one of several ranks: parts of a float tensor are read and written too. */
+export interface PartedState extends State {
+  /** Values first .. end; a RangeError beyond the tensor. */
+  readPart(name: string, first: number, end: number, into?: ArrayBuffer): Promise<Float32Array | Float64Array>
+  writePart(name: string, first: number, values: HostTensor): Promise<void>
+}
+
+/** RangeError where a tensor of `count` values has no part first .. end. */
+export function checkPart(name: string, first: number, end: number, count: number): void {
+  if (!(0 <= first && first <= end && end <= count))
+    throw new RangeError(`${name}: no values ${first} to ${end} in a tensor of ${count}`)
 }
 
 /** Payload of the collectives that one rank ran, by kind. */

@@ -6,7 +6,16 @@ import type { Plan, PlanTensor, StateSpec, Step } from '../../compiler/plan/plan
 import { diagnose } from '../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
 import type { AsyncTransport } from '../distributed/transport.js'
-import type { Capabilities, Device, Executable, HostTensor, State, Transport } from './device.js'
+import {
+  type Capabilities,
+  checkPart,
+  type Device,
+  type Executable,
+  type HostTensor,
+  type PartedState,
+  type State,
+  type Transport,
+} from './device.js'
 import { typeOf, validatePlan } from './validate.js'
 
 export interface InterpretOptions {
@@ -63,7 +72,7 @@ function fill(name: string, data: Data, values: HostTensor): void {
   data.set(values)
 }
 
-interface InterpretState extends State {
+interface InterpretState extends PartedState {
   /** The arrays themselves, which plans bind to. */
   readonly tensors: ReadonlyMap<string, Data>
 }
@@ -71,13 +80,18 @@ interface InterpretState extends State {
 function openState(spec: StateSpec, border: 'f32' | 'f64'): InterpretState {
   const tensors = new Map(spec.tensors.map((t) => [t.name, allocate(t)]))
   const at = (name: string) => tensors.get(name) ?? refuse(`there is no state tensor ${name}`)
+  const partOf = (name: string, first: number, end: number) => {
+    checkPart(name, first, end, at(name).length)
+    return at(name).subarray(first, end)
+  }
   return {
     tensors,
     names: [...tensors.keys()],
-    read: async (name, _into, part) =>
-      handOut(part ? at(name).subarray(part.first, part.end) : at(name), border),
-    write: async (name, values, first) =>
-      fill(name, first === undefined ? at(name) : at(name).subarray(first, first + values.length), values),
+    read: async (name) => handOut(at(name), border),
+    write: async (name, values) => fill(name, at(name), values),
+    readPart: async (name, first, end) =>
+      handOut(partOf(name, first, end), border) as Float32Array | Float64Array,
+    writePart: async (name, first, values) => fill(name, partOf(name, first, first + values.length), values),
     close: async () => tensors.clear(),
   }
 }

@@ -2,7 +2,7 @@ import { collectiveKinds } from '../../compiler/ir/ops.js'
 import type { Shards } from '../../compiler/ir/types.js'
 import type { Plan, StateSpec } from '../../compiler/plan/plan.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
-import type { Device, Executable, State, Transport } from '../devices/device.js'
+import type { Device, Executable, PartedState, State, Transport } from '../devices/device.js'
 import { joinStates, rankSpec } from './sharded-state.js'
 import { RankLeft } from './transport.js'
 
@@ -40,8 +40,9 @@ export function openRanks({ devices, openGroup, whole, shards }: RankedOptions):
     },
     state: async (spec) => {
       const each = rankSpec(spec, shards)
-      const states: State[] = []
-      for (const device of devices) states.push(await device.state(each))
+      const states: PartedState[] = []
+      // The devices that open.ts opens for ranks hold such.
+      for (const device of devices) states.push((await device.state(each)) as PartedState)
       return { ...joinStates(spec, states, shards), spec, ranks: states } as RankedState
     },
     load: async (plan, state) => {

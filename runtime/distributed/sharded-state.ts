@@ -1,6 +1,6 @@
 import type { Shards } from '../../compiler/ir/types.js'
 import type { StateSpec } from '../../compiler/plan/plan.js'
-import type { State } from '../devices/device.js'
+import type { PartedState, State } from '../devices/device.js'
 
 /** What each rank's device allocates: its part of every buffer in place of the buffer's tensors. */
 export function rankSpec(spec: StateSpec, shards: Shards | null): StateSpec {
@@ -20,7 +20,7 @@ export function rankSpec(spec: StateSpec, shards: Shards | null): StateSpec {
  * The state of all ranks under the logical names of one: reading joins the parts of a tensor, writing takes it apart. So
  * checkpoints, initial values and evaluations know nothing of ranks.
  */
-export function joinStates(spec: StateSpec, ranks: readonly State[], shards: Shards | null): State {
+export function joinStates(spec: StateSpec, ranks: readonly PartedState[], shards: Shards | null): State {
   const places = new Map<string, Place>()
   for (const { name: buffer, length, tensors } of shards?.buffers ?? [])
     for (const { name, shape, start } of tensors)
@@ -29,22 +29,18 @@ export function joinStates(spec: StateSpec, ranks: readonly State[], shards: Sha
     names: spec.tensors.map(({ name }) => name),
     async read(name, into) {
       const place = places.get(name)
-      if (place === undefined) return (ranks[0] as State).read(name, into)
-      const [first, ...others] = piecesOf(place).map(({ rank, from, to }) => {
-        const part = { first: from, end: to }
-        const read = (into?: ArrayBuffer) =>
-          (ranks[rank] as State).read(place.buffer, into, part) as Promise<Float32Array | Float64Array>
-        return { offset: rank * place.part + from - place.start, read }
-      })
-      if (others.length === 0) return first!.read(into)
-      const values = await first!.read()
-      const Values = values.constructor as Float32ArrayConstructor
+      if (place === undefined) return (ranks[0] as PartedState).read(name, into)
+      const pieces = piecesOf(place)
       const length = place.end - place.start
-      const fits = into !== undefined && length * values.BYTES_PER_ELEMENT <= into.byteLength
-      const joined = fits ? new Values(into, 0, length) : new Values(length)
-      joined.set(values)
-      for (const { offset, read } of others) joined.set(await read(), offset)
-      return joined
+      let joined: Float32Array | Float64Array | null = null
+      for (const { rank, from, to } of pieces) {
+        const memory = pieces.length === 1 ? into : undefined
+        const part = await (ranks[rank] as PartedState).readPart(place.buffer, from, to, memory)
+        if (pieces.length === 1) return part
+        joined ??= part instanceof Float64Array ? new Float64Array(length) : room(length, into)
+        joined.set(part, rank * place.part + from - place.start)
+      }
+      return joined as Float32Array | Float64Array
     },
     async write(name, values) {
       const place = places.get(name)
@@ -56,7 +52,11 @@ export function joinStates(spec: StateSpec, ranks: readonly State[], shards: Sha
         throw new RangeError(`${name}: ${values.length} values for a tensor of ${place.end - place.start}`)
       for (const { rank, from, to } of piecesOf(place)) {
         const offset = rank * place.part - place.start
-        await (ranks[rank] as State).write(place.buffer, values.subarray(from + offset, to + offset), from)
+        await (ranks[rank] as PartedState).writePart(
+          place.buffer,
+          from,
+          values.subarray(from + offset, to + offset),
+        )
       }
     },
     async close() {
@@ -64,6 +64,12 @@ export function joinStates(spec: StateSpec, ranks: readonly State[], shards: Sha
     },
   }
 }
+
+/** `length` values in float32, in `into` where they fit. */
+const room = (length: number, into?: ArrayBuffer): Float32Array =>
+  into !== undefined && 4 * length <= into.byteLength
+    ? new Float32Array(into, 0, length)
+    : new Float32Array(length)
 
 /** Where a tensor lies in a buffer of parts of `part` values. */
 interface Place {

@@ -6,7 +6,7 @@ import { optimize, type PassOptions } from '../../compiler/passes/pipeline.js'
 import { buildPlan } from '../../compiler/plan/build.js'
 import type { Plan } from '../../compiler/plan/plan.js'
 import { DiagnosticError } from '../../diagnostics/diagnostic.js'
-import type { Device, Executable, HostTensor, State } from '../../runtime/devices/device.js'
+import type { Device, Executable, HostTensor, PartedState, State } from '../../runtime/devices/device.js'
 import { openInterpret } from '../../runtime/devices/interpret.js'
 import { openNative } from '../../runtime/devices/native/native.js'
 import { tinyBackbone } from '../golden/experiment.js'
@@ -253,12 +253,15 @@ describe.skipIf(nativeMissing !== null)(`native device${nativeSkipped}`, () => {
 
   it('parts of a state tensor are read and written, and nothing beyond its end', async () => {
     const tensor = { name: 'w', dtype: 'f32', shape: [5], storedShape: [5], init: { kind: 'zeros' } } as const
-    const state = await two.state({ tensors: [tensor] })
-    await state.write('w', Float32Array.of(8, 9), 3)
-    expect(await state.read('w', undefined, { first: 2, end: 5 })).toEqual(Float32Array.of(0, 8, 9))
-    await expect(state.write('w', new Float32Array(3), 3)).rejects.toThrow()
-    await expect(state.read('w', undefined, { first: 4, end: 6 })).rejects.toThrow()
-    await state.close()
+    for (const device of [two, openInterpret()]) {
+      const state = (await device.state({ tensors: [tensor] })) as PartedState
+      await state.writePart('w', 3, Float32Array.of(8, 9))
+      expect(await state.readPart('w', 2, 5)).toEqual(Float32Array.of(0, 8, 9))
+      await expect(state.writePart('w', 3, new Float32Array(3))).rejects.toThrow('w: no values 3 to 6')
+      await expect(state.readPart('w', 4, 6)).rejects.toThrow('w: no values 4 to 6 in a tensor of 5')
+      await expect(state.readPart('w', -1, 2)).rejects.toThrow('w: no values -1 to 2')
+      await state.close()
+    }
   })
 
   it('an unknown instruction set is refused with those that there are', async () => {

@@ -3,7 +3,15 @@ import type { DType } from '../../../compiler/ir/types.js'
 import type { Plan, PlanTensor, StateSpec, Step } from '../../../compiler/plan/plan.js'
 import { diagnose } from '../../../diagnostics/catalogue.js'
 import { DiagnosticError } from '../../../diagnostics/diagnostic.js'
-import type { Capabilities, Device, Executable, HostTensor, State, Transport } from '../device.js'
+import {
+  type Capabilities,
+  checkPart,
+  type Device,
+  type Executable,
+  type HostTensor,
+  type PartedState,
+  type Transport,
+} from '../device.js'
 import { refuseMissing } from '../requires.js'
 import { validatePlan } from '../validate.js'
 import type { Addon, DeviceHandle, Fault, GroupHandle, PlanHandle, Refusal, StateHandle } from './addon.js'
@@ -85,7 +93,7 @@ function converted(
   return values instanceof Float32Array ? values : Float32Array.from(values)
 }
 
-interface NativeState extends State {
+interface NativeState extends PartedState {
   readonly handle: StateHandle
   readonly indexOf: (name: string) => number
 }
@@ -106,26 +114,30 @@ function createState(addon: Addon, device: DeviceHandle, spec: StateSpec): Nativ
     handle,
     indexOf,
     names: tensors.map((t) => t.name),
-    read: async (name, into, part) => {
+    read: async (name, into) => {
       const index = indexOf(name)
       const { dtype, shape } = tensors[index]!
-      const { first, end } = part ?? { first: 0, end: elements(shape) }
-      const values = empty(dtype, [end - first], into)
+      const values = empty(dtype, shape, into)
+      await addon.transferState(device, handle, index, 0, values, false)
+      return values
+    },
+    write: async (name, values) => {
+      const index = indexOf(name)
+      const { dtype, shape } = tensors[index]!
+      await addon.transferState(device, handle, index, 0, converted(name, values, dtype, shape), true)
+    },
+    readPart: async (name, first, end, into) => {
+      const index = indexOf(name)
+      checkPart(name, first, end, elements(tensors[index]!.shape))
+      const values = empty('f32', [end - first], into) as Float32Array
       await addon.transferState(device, handle, index, first, values, false)
       return values
     },
-    write: async (name, values, first) => {
+    writePart: async (name, first, values) => {
       const index = indexOf(name)
-      const { dtype, shape } = tensors[index]!
-      const length = first === undefined ? shape : [values.length]
-      await addon.transferState(
-        device,
-        handle,
-        index,
-        first ?? 0,
-        converted(name, values, dtype, length),
-        true,
-      )
+      checkPart(name, first, first + values.length, elements(tensors[index]!.shape))
+      const floats = converted(name, values, 'f32', [values.length])
+      await addon.transferState(device, handle, index, first, floats, true)
     },
     close: async () => addon.closeState(handle),
   }

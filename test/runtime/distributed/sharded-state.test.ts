@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Shards } from '../../../compiler/ir/types.js'
 import type { StateSpec } from '../../../compiler/plan/plan.js'
+import type { PartedState } from '../../../runtime/devices/device.js'
 import { openInterpret } from '../../../runtime/devices/interpret.js'
 import { joinStates, rankSpec } from '../../../runtime/distributed/sharded-state.js'
 
@@ -32,7 +33,7 @@ test('what is written under a logical name is read again, and nothing else chang
       const { shards, spec } = divided(ranks, sizes)
       const device = openInterpret()
       const states = await Promise.all(
-        Array.from({ length: ranks }, () => device.state(rankSpec(spec, shards))),
+        Array.from({ length: ranks }, () => device.state(rankSpec(spec, shards)) as Promise<PartedState>),
       )
       const joined = joinStates(spec, states, shards)
       expect(joined.names).toEqual(spec.tensors.map(({ name }) => name))
@@ -57,7 +58,7 @@ test('a tensor of another size is refused', async () => {
   const { shards, spec } = divided(2, [[3, 4]])
   const device = openInterpret()
   const states = [await device.state(rankSpec(spec, shards)), await device.state(rankSpec(spec, shards))]
-  await expect(joinStates(spec, states, shards).write('tensor 0.1', new Float32Array(3))).rejects.toThrow(
-    'tensor 0.1: 3 values for a tensor of 4',
-  )
+  await expect(
+    joinStates(spec, states as PartedState[], shards).write('tensor 0.1', new Float32Array(3)),
+  ).rejects.toThrow('tensor 0.1: 3 values for a tensor of 4')
 })

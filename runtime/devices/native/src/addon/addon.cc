@@ -244,7 +244,7 @@ napi_value close_state(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-/** (device, state, index, typed array, whether to write) -> promise */
+/** (device, state, index, first value, typed array, whether to write) -> promise */
 napi_value transfer_state(napi_env env, napi_callback_info info) {
   napi_value values[6];
   if (!arguments(env, info, values)) return nullptr;
@@ -260,9 +260,8 @@ napi_value transfer_state(napi_env env, napi_callback_info info) {
   const StateTensor& tensor = state->tensors()[index];
   if (!index_below(env, values[3], static_cast<size_t>(tensor.elements) + 1, first)) return nullptr;
   if (!typed_array(env, values[4], array)) return nullptr;
-  const size_t left = static_cast<size_t>(tensor.elements) - first;
-  if (array.length > left || !fitting(env, values[4], tensor.dtype, static_cast<int64_t>(array.length), array))
-    return ok(env, napi_invalid_arg), nullptr;
+  const size_t left = static_cast<size_t>(tensor.elements) - first, length = array.length < left ? array.length : left;
+  if (!fitting(env, values[4], tensor.dtype, static_cast<int64_t>(length), array)) return nullptr;
   if (!ok(env, napi_get_value_bool(env, values[5], &write))) return nullptr;
   auto work = std::make_unique<Work>();
   napi_create_reference(env, values[4], 1, &work->array);

@@ -35,7 +35,7 @@ int64_t block_elements(int64_t k, int64_t n) { return ceil_div(k, key_block) * p
 void pack_blocks(const bf16* rows, int64_t ld, int64_t k, int64_t n, int64_t block, bf16* panels) {
   for (int64_t k0 = 0; k0 < k; k0 += block)
     pack_panels(Operand{rows, ld, false}, k0, at_most(k - k0, block), 0, n,
-                     panels + k0 / block * panel_elements<bf16>(block, n));
+                panels + k0 / block * panel_elements<bf16>(block, n));
 }
 
 /** Rows of whole pairs: where a head has an odd size, copies with a zero after each row. */
@@ -97,7 +97,8 @@ void attention_bf16(const Call& call) {
           for (int64_t r = 0; r < rows; r++) top[r] = -__builtin_inff(), total[r] = 0.0f;
           for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
             const int64_t n = at_most(h.length - k0, key_block);
-            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(keys + k0 * whole_steps<bf16>(size), size), scores, key_block, false, &meanwhile);
+            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(keys + k0 * whole_steps<bf16>(size), size), scores,
+                           key_block, false, &meanwhile);
             for (int64_t r = 0; r < rows; r++) {
               const float* row = scores + r * key_block;
               vf tops = broadcast(-__builtin_inff());
@@ -122,7 +123,8 @@ void attention_bf16(const Call& call) {
             // The pair of the last of an odd number of keys is zero in both operands, or beyond what was stored.
             if (n % 2 != 0)
               for (int64_t r = 0; r < rows; r++) p[r * key_block + n] = bf16{0};
-            multiply_tiles(rows, size, n, p, key_block, false, panels_of(values + k0 / key_block * panel_elements<bf16>(key_block, size), n),
+            multiply_tiles(rows, size, n, p, key_block, false,
+                           panels_of(values + k0 / key_block * panel_elements<bf16>(key_block, size), n),
                            sums, padded, k0 > 0, &meanwhile);
           }
           for (int64_t r = 0; r < rows; r++) {
@@ -193,8 +195,10 @@ void attention_grad_bf16(const Call& call) {
           pack_panels(Operand{g + i * d, d, false}, 0, rows, 0, size, slopes);
           for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
             const int64_t n = at_most(h.length - k0, key_block), panels = k0 * whole_steps<bf16>(size);
-            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(key_panels + panels, size), scores, key_block, false, &meanwhile);
-            multiply_tiles(rows, n, size, b.data, b.ld, false, panels_of(value_panels + panels, size), slopes_of_p, key_block, false, &meanwhile);
+            multiply_tiles(rows, n, size, a.data, a.ld, false, panels_of(key_panels + panels, size), scores, key_block, false,
+                           &meanwhile);
+            multiply_tiles(rows, n, size, b.data, b.ld, false, panels_of(value_panels + panels, size), slopes_of_p, key_block,
+                           false, &meanwhile);
             for (int64_t r = 0; r < rows; r += 2) {
               const bool both = r + 1 < rows;
               const int64_t other = both ? r + 1 : r;
@@ -219,9 +223,12 @@ void attention_grad_bf16(const Call& call) {
               });
               if (n % 2 != 0) ds[r * key_block + n] = ds[other * key_block + n] = bf16{0};
             }
-            multiply_tiles(n, size, rows, p_pairs, 2 * key_block, true, panels_of(slopes, rows), dv + k0 * padded, padded, i > 0, &meanwhile);
-            multiply_tiles(n, size, rows, ds_pairs, 2 * key_block, true, panels_of(queries, rows), dk + k0 * padded, padded, i > 0, &meanwhile);
-            multiply_tiles(rows, size, n, ds, key_block, false, panels_of(keys + k0 / key_block * panel_elements<bf16>(key_block, size), n),
+            multiply_tiles(n, size, rows, p_pairs, 2 * key_block, true, panels_of(slopes, rows), dv + k0 * padded, padded,
+                           i > 0, &meanwhile);
+            multiply_tiles(n, size, rows, ds_pairs, 2 * key_block, true, panels_of(queries, rows), dk + k0 * padded, padded,
+                           i > 0, &meanwhile);
+            multiply_tiles(rows, size, n, ds, key_block, false,
+                           panels_of(keys + k0 / key_block * panel_elements<bf16>(key_block, size), n),
                            dq + i * padded, padded, k0 > 0, &meanwhile);
           }
         }

@@ -58,8 +58,8 @@ void attention(const Call& call) {
         for (int64_t r = 0; r < rows; r++) top[r] = -__builtin_inff(), total[r] = 0.0f;
         for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
           const int64_t n = at_most(h.length - k0, key_block);
-          multiply_tiles(rows, n, size, q + i * 3 * d, 3 * d, false, panels_of(keys + k0 * size, size), scores, key_block, false,
-                         &meanwhile);
+          multiply_tiles(rows, n, size, q + i * 3 * d, 3 * d, false, panels_of(keys + k0 * size, size), scores, key_block,
+                         false, &meanwhile);
           for (int64_t r = 0; r < rows; r++) {
             float* row = scores + r * key_block;
             vf tops = broadcast(top[r]);
@@ -81,8 +81,8 @@ void attention(const Call& call) {
             }
             top[r] = most_here;
           }
-          multiply_tiles(rows, size, n, scores, key_block, false, rows_as_columns(values + k0 * padded, padded), sums, padded, k0 > 0,
-                         &meanwhile);
+          multiply_tiles(rows, size, n, scores, key_block, false, rows_as_columns(values + k0 * padded, padded), sums, padded,
+                         k0 > 0, &meanwhile);
         }
         for (int64_t r = 0; r < rows; r++) {
           const vf inverse = broadcast(1.0f / total[r]);
@@ -148,8 +148,10 @@ void attention_grad(const Call& call) {
         take_turns(meanwhile, all, ceil_div(h.length, query_block));
         for (int64_t k0 = 0; k0 < h.length; k0 += key_block) {
           const int64_t n = at_most(h.length - k0, key_block);
-          multiply_tiles(rows, n, size, queries + i * padded, padded, false, panels_of(key_panels + k0 * size, size), p, key_block, false, &meanwhile);
-          multiply_tiles(rows, n, size, slopes + i * padded, padded, false, panels_of(value_panels + k0 * size, size), ds, key_block, false, &meanwhile);
+          multiply_tiles(rows, n, size, queries + i * padded, padded, false, panels_of(key_panels + k0 * size, size), p,
+                         key_block, false, &meanwhile);
+          multiply_tiles(rows, n, size, slopes + i * padded, padded, false, panels_of(value_panels + k0 * size, size), ds,
+                         key_block, false, &meanwhile);
           for (int64_t r = 0; r < rows; r++) {
             const vf shift = broadcast(lse[(h.first_row + i + r) * heads + h.head]), less = broadcast(delta[i + r]);
             float *pr = p + r * key_block, *dr = ds + r * key_block;
@@ -159,9 +161,12 @@ void attention_grad(const Call& call) {
               store(dr + j, e * (load(dr + j) - less));
             });
           }
-          multiply_tiles(n, size, rows, p, key_block, true, rows_as_columns(slopes + i * padded, padded), dv + k0 * padded, padded, i > 0, &meanwhile);
-          multiply_tiles(n, size, rows, ds, key_block, true, rows_as_columns(queries + i * padded, padded), dk + k0 * padded, padded, i > 0, &meanwhile);
-          multiply_tiles(rows, size, n, ds, key_block, false, rows_as_columns(keys + k0 * padded, padded), dq + i * padded, padded, k0 > 0, &meanwhile);
+          multiply_tiles(n, size, rows, p, key_block, true, rows_as_columns(slopes + i * padded, padded), dv + k0 * padded,
+                         padded, i > 0, &meanwhile);
+          multiply_tiles(n, size, rows, ds, key_block, true, rows_as_columns(queries + i * padded, padded), dk + k0 * padded,
+                         padded, i > 0, &meanwhile);
+          multiply_tiles(rows, size, n, ds, key_block, false, rows_as_columns(keys + k0 * padded, padded), dq + i * padded,
+                         padded, k0 > 0, &meanwhile);
         }
       }
       float* to = dx + h.first_row * 3 * d + h.head * size;

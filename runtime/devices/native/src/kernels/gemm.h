@@ -29,7 +29,7 @@ struct Epilogue {
   const float* bias = nullptr;  // [n]
   const float* addend = nullptr;
   Values slope = {};        // times gelu'(slope)
-  Values before_gelu = {};  // the sum is kept here and the result is its GELU; of the type of the result
+  Values before_gelu = {};  // instead: the sum is kept here and the result is its GELU; of the type of the result
 
   bool sums() const { return alpha != 1.0f || bias || addend; }
   bool any() const { return sums() || slope.data || before_gelu.data; }
@@ -91,14 +91,18 @@ inline constexpr int64_t k_block = 384 * in_step<T>;
 inline constexpr int64_t n_block = 320;
 inline constexpr int64_t m_block = 20 * tile_rows;
 
-/** Sums begin with the bias or the addend rather than add it at the end: no more reads, and c may be its place. */
+/** Sums begin with the addend or the bias rather than add it at the end: no more reads, and c may be the addend's place. */
 template <class T>
 static void begin(Product<T>& p) {
   Epilogue& e = p.epilogue;
-  if (e.alpha != 1.0f || (e.bias && e.addend)) return;
-  if (e.addend) p.start = Start{e.addend, p.n};
-  if (e.bias) p.start = Start{e.bias, 0};
-  e.addend = e.bias = nullptr;
+  if (e.alpha != 1.0f) return;
+  if (e.addend) {
+    p.start = Start{e.addend, p.n};
+    e.addend = nullptr;
+  } else if (e.bias) {
+    p.start = Start{e.bias, 0};
+    e.bias = nullptr;
+  }
 }
 
 /** Rows so far apart that they all fall into one set of the first-level cache. */
@@ -121,7 +125,7 @@ static int64_t single_floats(int64_t n) {
 }
 
 /**
- * Rows i0 .. i0+m, columns j0 .. j0+n of c over the contracted range k0 .. k0+k (at most m_block and k_block) with packed
+ * Rows i0 .. i0+m, columns j0 .. j0+n of c over the contracted range k0 .. k0+k (at most m_block, n_block, k_block) with packed
  * panels of op(b) for just those columns and, where `tiles` is not null, packed tiles of op(a) for just those rows, while
  * `next` is asked for; `first` and `last` say whether this range begins and ends the sum.
  */
@@ -209,25 +213,25 @@ static void multiply_nothing(const Product<T>& p, int64_t i0, int64_t m, int64_t
     }
 }
 
-/** All of c, of floats, over the contracted range k0 .. k0+k, on the calling thread, which packs as it goes. */
+/** All of c, stored as float, over the contracted range k0 .. k0+k, on the calling thread, which packs as it goes. */
 template <class T>
 static void multiply_range(const Product<T>& p, int64_t k0, int64_t k, float* scratch) {
   T* tiles = reinterpret_cast<T*>(scratch + block_floats<T>(false));
   T* panels = tiles + m_block * k_block<T>;
   // Half a block where both operands are read a row of the contracted dimension at a time: the next half comes meanwhile.
   const bool by_rows = p.a.transposed && !p.b.transposed, tiled = is_tiled(p.a);
-  const int64_t step = by_rows ? k_block<T> / 2 : k_block<T>;
+  const int64_t most = by_rows ? k_block<T> / 2 : k_block<T>;
   for (int64_t j = 0; j < p.n; j += n_block) {
     const int64_t columns = at_most(p.n - j, n_block);
     if (k == 0) multiply_nothing(p, 0, p.m, j, columns, scratch);
-    for (int64_t q = 0; q < k; q += step) {
-      const int64_t depth = at_most(k - q, step), left = at_most(at_least(k - q - step, 0), step), at = k0 + q;
+    for (int64_t q = 0; q < k; q += most) {
+      const int64_t depth = at_most(k - q, most), left = at_most(at_least(k - q - most, 0), most), at = k0 + q;
       pack_panels(p.b, at, depth, j, columns, panels);
       for (int64_t i = 0; i < p.m; i += m_block) {
         const int64_t rows = at_most(p.m - i, m_block);
         Meanwhile next;
-        if (by_rows) next.a = ahead_of(p.a.data + (at + step) * p.a.ld + i, p.a.ld, left, rows);
-        if (by_rows && i == 0) next.b = ahead_of(p.b.data + (at + step) * p.b.ld + j, p.b.ld, left, columns);
+        if (by_rows) next.a = ahead_of(p.a.data + (at + most) * p.a.ld + i, p.a.ld, left, rows);
+        if (by_rows && i == 0) next.b = ahead_of(p.b.data + (at + most) * p.b.ld + j, p.b.ld, left, columns);
         if (tiled) pack_rows<tile_rows>(p.a.data + at * p.a.ld + i, p.a.ld, depth, rows, depth, tiles);
         multiply_block(p, i, rows, j, columns, at, depth, panels, tiled ? tiles : nullptr, q == 0, q + depth == k, next, scratch);
       }
@@ -235,7 +239,7 @@ static void multiply_range(const Product<T>& p, int64_t k0, int64_t k, float* sc
   }
 }
 
-/** A product of floats on the calling thread, with `single_floats(n)` floats of scratch. */
+/** A product stored as float, on the calling thread, with `single_floats(n)` floats of scratch. */
 template <class T>
 [[maybe_unused]] static void multiply_single(const Product<T>& product, float* scratch) {
   Product<T> p = product;
@@ -355,13 +359,15 @@ static void multiply_part(const Call& call, const Product<T>& p, const Part<T>& 
   });
 }
 
-/** By parts of c and of k, so that what is packed of each operand is at most some 2^21 steps. */
+/**
+ * By parts of c and of k, so that some 2^21 steps of B and 2^22 of A are packed at a time; more where c is stored as bf16 and
+ * k is longer than 6,000 steps, for then the sums of a block have to be whole.
+ */
 template <class T>
 static void multiply_blocks(const Call& call, const Product<T>& product) {
   Product<T> p = product;
   begin(p);
   constexpr int64_t most = int64_t{1} << 21, most_columns = 4096;
-  const size_t mark = workspace_mark(*call.workspace);
   const bool tiled = is_tiled(p.a);
   // Sums of what is stored as bf16 cannot be continued.
   const int64_t k = at_least(p.k, 1), fit = at_least(most * in_step<T> / at_most(p.n, most_columns) / k_block<T>, 3) * k_block<T>;
@@ -379,16 +385,19 @@ static void multiply_blocks(const Call& call, const Product<T>& product) {
         if (tiled && (j0 == 0 || m < p.m)) pack_tiles_of(call, p.a, part);
         multiply_part(call, p, part, scratches);
       }
-  workspace_release(*call.workspace, mark);
 }
 
-/** c = epilogue(op(a) op(b)), its work divided over the pool. The addend may be c itself. */
+/** c = epilogue(op(a) op(b)), its work divided over the pool. The addend may be c itself where alpha is 1. */
 template <class T>
 [[maybe_unused]] static void multiply(const Call& call, const Product<T>& p) {
   if (p.m == 0 || p.n == 0) return;
+  const size_t mark = workspace_mark(*call.workspace);
   const int64_t ranges = at_most(ceil_div(p.k, 2 * k_block<T>), 16);
-  if (ranges > 1 && p.m * p.n <= 65536) return multiply_split(call, p, ranges);
-  multiply_blocks(call, p);
+  if (ranges > 1 && p.m * p.n <= 65536)
+    multiply_split(call, p, ranges);
+  else
+    multiply_blocks(call, p);
+  workspace_release(*call.workspace, mark);
 }
 
 }  // namespace DINO_ISA

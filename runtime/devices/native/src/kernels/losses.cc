@@ -1,6 +1,6 @@
-#include "tiles.h"
 #include "pairs.h"
 #include "table.h"
+#include "tiles.h"
 
 namespace dino {
 namespace DINO_ISA {

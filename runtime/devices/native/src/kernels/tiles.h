@@ -157,7 +157,7 @@ static void tile_kernel(int64_t steps, const T* a, int64_t sa, const T* b, int64
   constexpr int Bases = (Rows + 2) / 3;
   const T* base[Bases];
 #pragma GCC unroll 4
-  for (int g = 0; g < Bases; g++) base[g] = a + 3 * g * sa;
+  for (int g = 0; g < Bases; g++) base[g] = TransposedA ? a : a + 3 * g * sa;
   for (int64_t p = 0; p < steps; p++) {
     if (p == due) {
       fetch_lines(meanwhile);
@@ -282,8 +282,8 @@ static void pack_rows(const T* from, int64_t ld, int64_t rows, int64_t n, int64_
 }
 
 /**
- * Columns first .. first+count (at most `tile_columns`) of op(B)[k0 .. k0+k, :] as one panel, zeros on the right; floats are
- * multiplied by `scale`.
+ * Columns first .. first+count (at most `tile_columns`) of op(B)[k0 .. k0+k, :] as one panel, zeros on the right. `scale`
+ * multiplies a transposed operand of floats, and is for that alone.
  */
 template <class T>
 static void pack_panel(const Operand<T>& b, int64_t k0, int64_t k, int64_t first, int64_t count, T* __restrict panel, float scale = 1.0f) {
