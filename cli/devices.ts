@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import pc from 'picocolors'
-import { memoryText } from '../compiler/plan/findings.js'
+import { memoryText } from '../compiler/plan/figures.js'
 import { type DeviceProbe, deviceNames, isDeviceName, probeDevices } from '../runtime/devices/registry.js'
 import { exit } from './exit.js'
 import { addFormatOption, formatOption } from './options.js'

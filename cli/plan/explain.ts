@@ -1,6 +1,6 @@
 import { embeddedTarget, lowerPhase, optimizePhase } from '../../compiler/compile.js'
 import type { PassEffect } from '../../compiler/passes/pipeline.js'
-import { memoryText } from '../../compiler/plan/findings.js'
+import { memoryText } from '../../compiler/plan/figures.js'
 import { measure } from '../../compiler/plan/measure.js'
 import type { ResolvedFamily } from '../../compiler/resolve/resolve.js'
 import type { Phase, ResolvedExperiment } from '../../compiler/resolve/resolved.js'

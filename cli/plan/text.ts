@@ -1,6 +1,6 @@
 import pc from 'picocolors'
 import type { KeptSamples, PhaseCost, VariantCost } from '../../compiler/plan/cost.js'
-import { memoryText, rate, trafficText } from '../../compiler/plan/findings.js'
+import { memoryText, rate, trafficText } from '../../compiler/plan/figures.js'
 import type { ScheduleSummary } from '../../compiler/plan/times.js'
 import { rankDependentTerms } from '../../compiler/resolve/identity.js'
 import type { DataReference, ResolvedExperiment } from '../../compiler/resolve/resolved.js'

@@ -1,5 +1,5 @@
 import type { PlainTable } from '../../compiler/codegen/report.js'
-import { memoryText } from '../../compiler/plan/findings.js'
+import { memoryText } from '../../compiler/plan/figures.js'
 import type { ResultTable } from '../../runtime/eval/results.js'
 import { duration, grouped, rate, score, significant } from '../terminal/figures.js'
 import type { CollectedRun } from './collect.js'

@@ -1,5 +1,5 @@
 import type { Fact, ReportModel, VariantChanges } from '../../compiler/codegen/report.js'
-import { memoryText } from '../../compiler/plan/findings.js'
+import { memoryText } from '../../compiler/plan/figures.js'
 import { grouped } from '../terminal/figures.js'
 import type { CollectedRun } from './collect.js'
 import { coloursOf } from './colours.js'

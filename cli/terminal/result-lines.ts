@@ -1,4 +1,4 @@
-import { memoryText } from '../../compiler/plan/findings.js'
+import { memoryText } from '../../compiler/plan/figures.js'
 import { elidedNames } from '../../diagnostics/render/elided.js'
 import { chunks } from '../../diagnostics/render/wrapped.js'
 import type { ResultTable } from '../../runtime/eval/results.js'

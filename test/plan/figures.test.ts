@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { memoryText, peakAndBudget, trafficText } from '../../compiler/plan/findings.js'
+import { memoryText, trafficText } from '../../compiler/plan/figures.js'
+import { peakAndBudget } from '../../compiler/plan/findings.js'
 
 test('memory and traffic in the unit that suits them, in three digits', () => {
   const sizes = [

@@ -377,24 +377,35 @@ napi_value close_plan(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+/** What (device, executable, tensor, typed array) say, where the array fits the tensor. */
+struct Transfer {
+  Device* device = nullptr;
+  std::shared_ptr<Loaded> loaded;
+  size_t index = 0;
+  napi_value values[4];
+  Array array;
+
+  const Tensor& tensor() const { return loaded->executor->tensor(index); }
+};
+bool transfer_of(napi_env env, napi_callback_info info, Transfer& t) {
+  if (!arguments(env, info, t.values)) return false;
+  t.device = external<Device>(env, t.values[0]);
+  if (t.device) t.loaded = loaded_of(env, t.values[1]);
+  return t.loaded && index_below(env, t.values[2], t.loaded->executor->tensors(), t.index) &&
+         fitting(env, t.values[3], t.tensor().dtype, t.tensor().elements, t.array);
+}
+
 /** (device, executable, tensor, typed array): copied before it returns, seen by the runs that are asked for later. */
 napi_value write_tensor(napi_env env, napi_callback_info info) {
-  napi_value values[4];
-  if (!arguments(env, info, values)) return nullptr;
-  Device* device = external<Device>(env, values[0]);
-  const std::shared_ptr<Loaded> loaded = device ? loaded_of(env, values[1]) : nullptr;
-  size_t index = 0;
-  Array array;
-  if (!loaded || !index_below(env, values[2], loaded->executor->tensors(), index)) return nullptr;
-  const Tensor& tensor = loaded->executor->tensor(index);
-  if (!fitting(env, values[3], tensor.dtype, tensor.elements, array)) return nullptr;
-  if (device->pending == 0) {
-    copy_in(tensor, array.data);
+  Transfer t;
+  if (!transfer_of(env, info, t)) return nullptr;
+  if (t.device->pending == 0) {
+    copy_in(t.tensor(), t.array.data);
     return nullptr;
   }
-  const char* bytes = static_cast<const char*>(array.data);
-  auto copy = std::make_shared<std::vector<char>>(bytes, bytes + bytes_of(tensor));
-  enqueue(env, device, std::make_unique<Work>(), false, [loaded, index, copy](Work&) {
+  const char* bytes = static_cast<const char*>(t.array.data);
+  auto copy = std::make_shared<std::vector<char>>(bytes, bytes + bytes_of(t.tensor()));
+  enqueue(env, t.device, std::make_unique<Work>(), false, [loaded = t.loaded, index = t.index, copy](Work&) {
     copy_in(loaded->executor->tensor(index), copy->data());
   });
   return nullptr;
@@ -402,19 +413,12 @@ napi_value write_tensor(napi_env env, napi_callback_info info) {
 
 /** (device, executable, tensor, typed array) -> promise */
 napi_value read_tensor(napi_env env, napi_callback_info info) {
-  napi_value values[4];
-  if (!arguments(env, info, values)) return nullptr;
-  Device* device = external<Device>(env, values[0]);
-  const std::shared_ptr<Loaded> loaded = device ? loaded_of(env, values[1]) : nullptr;
-  size_t index = 0;
-  Array array;
-  if (!loaded || !index_below(env, values[2], loaded->executor->tensors(), index)) return nullptr;
-  const Tensor& tensor = loaded->executor->tensor(index);
-  if (!fitting(env, values[3], tensor.dtype, tensor.elements, array)) return nullptr;
+  Transfer t;
+  if (!transfer_of(env, info, t)) return nullptr;
   auto work = std::make_unique<Work>();
-  napi_create_reference(env, values[3], 1, &work->array);
-  void* const data = array.data;
-  return enqueue(env, device, std::move(work), true, [loaded, index, data](Work&) {
+  napi_create_reference(env, t.values[3], 1, &work->array);
+  void* const data = t.array.data;
+  return enqueue(env, t.device, std::move(work), true, [loaded = t.loaded, index = t.index, data](Work&) {
     copy_out(loaded->executor->tensor(index), data);
   });
 }

@@ -265,8 +265,7 @@ static void pack_rows(const T* from, int64_t ld, int64_t rows, int64_t n, int64_
     for (int64_t j = 0; j < n; j += Columns) {
       const T* row = from + j;
       T* to = panels + j * whole_steps<T>(depth);
-      if (end < rows)
-        for (int64_t r = end; r < at_most(end + together, rows); r++) __builtin_prefetch(row + r * ld, 0, 2);
+      for (int64_t r = end; r < at_most(end + together, rows); r++) __builtin_prefetch(row + r * ld, 0, 2);
       for (int64_t r = q; r < end; r += step)
         for (int64_t v = 0; v < vectors; v++) {
           const int64_t x = v * width, here = n - j >= vectors * width ? width : at_most(n - j, Columns) - x;
